@@ -1,0 +1,35 @@
+"""Device sources: the rim where readings come in.
+
+Belongs here: one module a source (dcgm, simulated; nvml next), each translating its world into
+`model.Readings` and its failures into `SourceError`. Must not: price, judge, or know who asks.
+May do I/O; a read may block up to its own deadline and no longer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gpusteward.clock import Moment
+    from gpusteward.model import Readings
+
+
+class DeviceSource(Protocol):
+    """Where readings come from."""
+
+    @property
+    def name(self) -> str:
+        """`nvml`, `dcgm` or `simulated`."""
+        ...
+
+    def read(self, at: Moment) -> Readings:
+        """One sample, taken now and labelled with `at`.
+
+        Raises:
+            SourceError: nothing could be read; the next cycle tries again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held (connections, child processes). Idempotent."""
+        ...

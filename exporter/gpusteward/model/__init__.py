@@ -1,0 +1,74 @@
+"""The vocabulary: every type that crosses rooms.
+
+Frozen, slotted dataclasses and closed enums; no behaviour beyond small derived facts, no I/O, no imports
+but units, errors and clock. A value that is not known is absent from its mapping or None, never 0.
+"""
+
+from gpusteward.model.devices import (
+    Allocation,
+    CapacityType,
+    Device,
+    Fault,
+    GpuReading,
+    Holder,
+    InstanceReading,
+    LeafKind,
+    NodeFacts,
+    NodeReadings,
+    Readings,
+    Signal,
+    Signals,
+)
+from gpusteward.model.judgement import (
+    WASTE,
+    Cause,
+    Confidence,
+    Leaf,
+    Portion,
+    State,
+    Verdict,
+)
+from gpusteward.model.money import Basis, NodeRate, PriceSource, Rate
+from gpusteward.model.snapshot import (
+    Charge,
+    CollectHealth,
+    DeviceTotals,
+    GpuSnapshot,
+    LeafSnapshot,
+    NodeSnapshot,
+    Snapshot,
+)
+
+__all__ = [
+    "WASTE",
+    "Allocation",
+    "Basis",
+    "CapacityType",
+    "Cause",
+    "Charge",
+    "CollectHealth",
+    "Confidence",
+    "Device",
+    "DeviceTotals",
+    "Fault",
+    "GpuReading",
+    "GpuSnapshot",
+    "Holder",
+    "InstanceReading",
+    "Leaf",
+    "LeafKind",
+    "LeafSnapshot",
+    "NodeFacts",
+    "NodeRate",
+    "NodeReadings",
+    "NodeSnapshot",
+    "Portion",
+    "PriceSource",
+    "Rate",
+    "Readings",
+    "Signal",
+    "Signals",
+    "Snapshot",
+    "State",
+    "Verdict",
+]
