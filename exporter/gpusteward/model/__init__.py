@@ -21,6 +21,7 @@ from gpusteward.model.devices import (
 )
 from gpusteward.model.judgement import (
     WASTE,
+    AttributedGpu,
     Cause,
     Confidence,
     Leaf,
@@ -42,6 +43,7 @@ from gpusteward.model.snapshot import (
 __all__ = [
     "WASTE",
     "Allocation",
+    "AttributedGpu",
     "Basis",
     "CapacityType",
     "Cause",

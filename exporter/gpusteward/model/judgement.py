@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpusteward.model.devices import Allocation, Device, Fault, Holder, Signal, Signals
+    from gpusteward.model.devices import Allocation, Device, Fault, GpuReading, Holder, Signal, Signals
 
 
 class State(StrEnum):
@@ -79,6 +79,21 @@ class Leaf:
     fault: Fault | None = None
     share_of_gpu: Fraction = Fraction(1)
     mig_uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributedGpu:
+    """One physical GPU after attribution.
+
+    Attributes:
+        reading: what was read; for a lost GPU its last known identity, without signals.
+        fault: why it is not healthy; None when it is.
+        leaves: one for a whole GPU, the instances for a MIG GPU (its rest is pricing's to tell).
+    """
+
+    reading: GpuReading
+    fault: Fault | None
+    leaves: tuple[Leaf, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,13 +41,11 @@ class DeviceTotals:
         active_us: µs × parts per billion of activity; None until activity was first known.
         signal_us: the same for each ratio signal that is integrated.
         state_us: µs in each state that occurred.
-        xids: how many XID errors were seen to happen, by XID.
     """
 
     active_us: int | None = None
     signal_us: Mapping[Signal, int] = field(default_factory=dict)
     state_us: Mapping[State, int] = field(default_factory=dict)
-    xids: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +77,13 @@ class GpuSnapshot:
         reading: what was read of the board; for a lost GPU, its last known identity without signals.
         fault: why it is not healthy; None when it is.
         leaves: one for a whole GPU; the instances and the rest for a MIG GPU.
+        xids: how many XID errors were seen to happen since the agent began, by XID.
     """
 
     reading: GpuReading
     fault: Fault | None
     leaves: tuple[LeafSnapshot, ...]
+    xids: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,68 @@
+"""`auto`: the first source that answers, and what was tried while none does."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gpusteward.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpusteward.clock import Moment
+    from gpusteward.devices import DeviceSource
+    from gpusteward.model import Readings
+
+log = logging.getLogger(__name__)
+
+
+class AutoSource:
+    """Tries candidates in order at each read until one answers, and stays with that one.
+
+    A driver that loads late or a dcgm-exporter that starts after the agent is found by itself; a source that
+    answered once is not left for another, since two sources would tell one GPU by two stories.
+
+    Args:
+        candidates: sources in the order of trust.
+        notes: what was not even tried and why, for the message.
+    """
+
+    def __init__(self, candidates: Sequence[DeviceSource], notes: Sequence[str] = ()) -> None:
+        self._candidates = candidates
+        self._notes = notes
+        self._chosen: DeviceSource | None = None
+
+    @property
+    def name(self) -> str:
+        """The chosen source's name; `none` while there is none."""
+        return self._chosen.name if self._chosen else "none"
+
+    def read(self, at: Moment) -> Readings:
+        """One sample of the chosen source, or of the first that answers.
+
+        Raises:
+            SourceError: none answered; the message says what each said.
+        """
+        if self._chosen is not None:
+            return self._chosen.read(at)
+        tried = list(self._notes)
+        for candidate in self._candidates:
+            try:
+                readings = candidate.read(at)
+            except SourceError as error:
+                tried.append(f"{candidate.name}: {error.message}")
+                continue
+            log.info("reading GPUs from %s", candidate.name)
+            self._chosen = candidate
+            return readings
+        raise SourceError(
+            "no GPU source found; tried " + "; ".join(tried),
+            "no_source",
+            "set sources.dcgm.url to a dcgm-exporter page, or agent.source to simulated to try without a GPU",
+        )
+
+    def close(self) -> None:
+        """Close all candidates."""
+        for candidate in self._candidates:
+            candidate.close()

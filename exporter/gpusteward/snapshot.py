@@ -1,0 +1,198 @@
+"""The pipeline: readings in, snapshot out, in one function. The order of the stages is stated here only.
+
+    read → attribute → price → judge → charge → snapshot
+
+Pure but for the memory of what was seen before (rosters, histories, the meter).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gpusteward.attribution import Roster, attribute, unread
+from gpusteward.meter import Interval, Meter
+from gpusteward.model import (
+    AttributedGpu,
+    CapacityType,
+    GpuSnapshot,
+    Leaf,
+    LeafSnapshot,
+    NodeFacts,
+    NodeRate,
+    NodeReadings,
+    NodeSnapshot,
+    Rate,
+    Signal,
+    Snapshot,
+)
+from gpusteward.pricing import MissingPrice, NodeGpus, leaf_rates, with_rest
+from gpusteward.underuse import History, judge, portions
+from gpusteward.units import microseconds
+
+if TYPE_CHECKING:
+    from gpusteward.clock import Moment
+    from gpusteward.config import Config, NodeSettings
+    from gpusteward.model import CollectHealth, Readings
+    from gpusteward.pricing import PriceBook
+
+FORGET_NODE_SECONDS = 15 * 60.0
+"""A node that a page of several nodes no longer names is gone from the page, not lost."""
+
+LONGEST_GAP_SECONDS = 30.0
+"""A sample stands for at most this long, or three intervals; after a longer gap it does not tell the gap."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is remembered of one node between samples."""
+
+    roster: Roster = field(default_factory=Roster)
+    facts: NodeFacts | None = None
+    last_at: Moment | None = None
+    last_read: float = 0.0
+
+
+class Pipeline:
+    """Turns each sample into a snapshot.
+
+    Args:
+        config: thresholds and overrides; may be replaced between samples.
+        book: prices; may be replaced between samples.
+        mode: `real` or `simulated`.
+    """
+
+    def __init__(self, config: Config, book: PriceBook, mode: str) -> None:
+        self.mode = mode
+        self._config = config
+        self._book = book
+        self._nodes: dict[str, _Node] = {}
+        self._histories: dict[tuple[str, str, str], History] = {}
+        self._meter = Meter(config.metrics.ended_holder_seconds)
+
+    def reconfigure(self, config: Config, book: PriceBook) -> None:
+        """Use other settings from the next sample on; nothing measured so far is lost or restated."""
+        self._config, self._book = config, book
+        self._meter.ended_seconds = config.metrics.ended_holder_seconds
+
+    def take(self, readings: Readings, health: CollectHealth) -> Snapshot:
+        """The snapshot of a good sample."""
+        read = {node.node: node for node in readings.nodes}
+        for name in read:
+            self._nodes.setdefault(name, _Node()).last_read = readings.at.monotonic
+        self._forget(readings.at.monotonic)
+        nodes = tuple(self._node(name, read.get(name), readings.at) for name in sorted(self._nodes))
+        return Snapshot(at=readings.at, source=readings.source, mode=self.mode, nodes=nodes, health=health)
+
+    def miss(self, at: Moment, source: str, health: CollectHealth) -> Snapshot:
+        """The snapshot of a sample that gave nothing: known devices go on costing, as unmeasured."""
+        nodes = tuple(self._node(name, None, at) for name in sorted(self._nodes))
+        return Snapshot(at=at, source=source, mode=self.mode, nodes=nodes, health=health)
+
+    def _node(self, name: str, readings: NodeReadings | None, at: Moment) -> NodeSnapshot:
+        """One node through all the stages."""
+        node = self._nodes[name]
+        facts = node.facts = _facts(name, readings, node.facts, self._config.node)
+        interval = self._interval(node, at)
+        nominal = self._book.nominal_gpus(facts)
+        gpus = self._attribute(name, node, readings, nominal, at)
+        price = self._book.price_node(facts, _priced(gpus, nominal))
+        rate = price if isinstance(price, NodeRate) else None
+        snapshots = tuple(self._gpu(gpu, rate, position, interval, at) for position, gpu in enumerate(gpus))
+        other, error = self._meter.close_node(name, rate, interval)
+        node.last_at = at
+        return NodeSnapshot(
+            node=name,
+            facts=facts,
+            rate=rate,
+            missing_price=price.message if isinstance(price, MissingPrice) else "",
+            gpus=snapshots,
+            expected=len(gpus),
+            seen=None if readings is None else len(readings.gpus),
+            other_cost=other,
+            conservation_error=error,
+        )
+
+    def _attribute(
+        self, name: str, node: _Node, readings: NodeReadings | None, nominal: int | None, at: Moment
+    ) -> tuple[AttributedGpu, ...]:
+        acknowledged = self._config.node.lost_acknowledged
+        if readings is None:
+            return unread(name, node.roster, nominal, acknowledged, at.monotonic)
+        return attribute(readings, node.roster, nominal, acknowledged, at.monotonic)
+
+    def _gpu(
+        self, gpu: AttributedGpu, rate: NodeRate | None, position: int, interval: Interval, at: Moment
+    ) -> GpuSnapshot:
+        """One GPU: its leaves priced, judged and charged."""
+        leaves = with_rest(gpu.leaves, gpu.reading) if gpu.reading.mig else gpu.leaves
+        rates: tuple[Rate | None, ...] = (None,) * len(leaves)
+        if rate is not None:
+            rates = leaf_rates(leaves, rate.gpu_micro_per_hour[position], rate.rate)
+        snapshots = tuple(
+            self._leaf(leaf, leaf_rate, interval, at) for leaf, leaf_rate in zip(leaves, rates, strict=True)
+        )
+        node = leaves[0].device.node
+        xids = self._meter.count_xids(node, gpu.reading)
+        return GpuSnapshot(reading=gpu.reading, fault=gpu.fault, leaves=snapshots, xids=xids)
+
+    def _leaf(self, leaf: Leaf, rate: Rate | None, interval: Interval, at: Moment) -> LeafSnapshot:
+        settings = self._config.underuse
+        history = self._histories.setdefault(leaf.device.key, History())
+        seconds = interval.microseconds / 1e6 if interval.sampled else 0.0
+        verdict = judge(leaf, history, settings, at, seconds)
+        parts = portions(leaf, verdict, settings)
+        return LeafSnapshot(
+            leaf=leaf,
+            rate=rate,
+            verdict=verdict,
+            portions=parts,
+            charges=self._meter.charge(leaf, parts, rate, interval),
+            totals=self._meter.total(leaf, verdict, interval),
+        )
+
+    def _interval(self, node: _Node, at: Moment) -> Interval:
+        if node.last_at is None:
+            return Interval(0, at.monotonic)
+        seconds = max(0.0, at.monotonic - node.last_at.monotonic)
+        longest = max(LONGEST_GAP_SECONDS, 3 * self._config.agent.interval_seconds)
+        return Interval(microseconds(seconds), at.monotonic, sampled=seconds <= longest)
+
+    def _forget(self, now: float) -> None:
+        self._nodes = {
+            name: node for name, node in self._nodes.items() if now - node.last_read <= FORGET_NODE_SECONDS
+        }
+        self._meter.forget(now, self._nodes)
+        kept = {node: known.roster.known for node, known in self._nodes.items()}
+        self._histories = {
+            key: history
+            for key, history in self._histories.items()
+            if key[1].startswith("missing-") or key[1] in kept.get(key[0], {})
+        }
+
+
+def _facts(
+    name: str, readings: NodeReadings | None, before: NodeFacts | None, settings: NodeSettings
+) -> NodeFacts:
+    """What prices the node: the config's word over the source's; what was known before when nothing was read."""
+    facts = (readings and readings.facts) or before or NodeFacts(name=name)
+    unknown = CapacityType.UNKNOWN
+    return replace(
+        facts,
+        provider=settings.provider or facts.provider,
+        instance_type=settings.instance_type or facts.instance_type,
+        region=settings.region or facts.region,
+        capacity_type=facts.capacity_type if settings.capacity_type is unknown else settings.capacity_type,
+        gpus=facts.gpus if settings.gpus is None else settings.gpus,
+    )
+
+
+def _priced(gpus: tuple[AttributedGpu, ...], nominal: int | None) -> NodeGpus:
+    """What pricing needs to know of the node's GPUs."""
+    watts = [gpu.reading.signals.get(Signal.POWER) for gpu in gpus]
+    known = [value for value in watts if value is not None]
+    return NodeGpus(
+        models=tuple(gpu.reading.model for gpu in gpus),
+        nominal=nominal or len(gpus),
+        measured_watts=sum(known) if known and len(known) == len(watts) else None,
+    )
