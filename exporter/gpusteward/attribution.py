@@ -70,7 +70,7 @@ def attribute(
 def unread(
     node: str, roster: Roster, nominal: int | None, acknowledged: Collection[str], monotonic: float
 ) -> tuple[AttributedGpu, ...]:
-    """The node's GPUs when nothing could be read: their identities stand, their values and holders are unknown.
+    """The node's GPUs when nothing could be read: their identities stand, nothing else is known.
 
     A GPU that was lost before stays lost; of the others nothing is known, least of all that they are lost.
     """

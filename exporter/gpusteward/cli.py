@@ -94,7 +94,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--mode",
         choices=("auto", "real", "simulated"),
         default="auto",
-        help="real: this machine's GPUs; simulated: a simulated fleet; auto: real where there is a GPU source",
+        help="real: this machine's GPUs; simulated: a made-up fleet; auto: real where a GPU source answers",
     )
     parser.add_argument("--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help="default %(default)s")
     parser.set_defaults(run=_up)

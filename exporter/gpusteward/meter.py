@@ -179,7 +179,7 @@ class Meter:
 
 
 def _unmeasured(portions: Iterable[Portion], before: frozenset[Holder]) -> tuple[Portion, ...]:
-    """An interval that was not sampled: unmeasured for a holder that had the device before and has it still."""
+    """An interval that was not sampled: unmeasured for a holder that had the device before and still has."""
     parts: dict[Holder, int] = {}
     for portion in portions:
         holder = portion.holder if portion.holder in before else NOBODY

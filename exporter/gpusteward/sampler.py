@@ -39,10 +39,10 @@ def warm_up(source: DeviceSource, pipeline: Pipeline, now: Moment, minutes: floa
 
 
 class BeforeCycle(Protocol):
-    """Called before each cycle; the place where a changed config is taken up. Returns the interval in seconds."""
+    """Called before each cycle: the place where a changed config is taken up."""
 
     def __call__(self) -> float:
-        """The present interval."""
+        """The present interval in seconds."""
         ...
 
 

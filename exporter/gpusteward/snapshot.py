@@ -174,7 +174,7 @@ class Pipeline:
 def _facts(
     name: str, readings: NodeReadings | None, before: NodeFacts | None, settings: NodeSettings
 ) -> NodeFacts:
-    """What prices the node: the config's word over the source's; what was known before when nothing was read."""
+    """What prices the node: the config's word over the source's; else what was known before."""
     facts = (readings and readings.facts) or before or NodeFacts(name=name)
     unknown = CapacityType.UNKNOWN
     return replace(

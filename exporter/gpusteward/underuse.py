@@ -149,13 +149,20 @@ def judge(leaf: Leaf, history: History, settings: UnderuseSettings, at: Moment, 
     )
 
 
-def threshold(signal: Signal, settings: UnderuseSettings) -> float:
-    """Mean activity below which a device is underused, for the signal its activity was taken from."""
+def threshold(leaf: Leaf, signal: Signal, settings: UnderuseSettings) -> float:
+    """Mean activity below which the leaf is underused, for the signal its activity was taken from.
+
+    Graphics-engine activity of an Ng MIG instance is a part of N engines, and one busy workload shows as 1/N
+    (NVIDIA/DCGM issue 138), so its threshold is divided by N.
+    """
     by_signal: Mapping[Signal, float] = {
         Signal.SM_ACTIVE: settings.underused_sm_active,
         Signal.ENGINE_ACTIVE: settings.underused_engine_active,
         Signal.GPU_UTILIZATION: settings.underused_gpu_utilization,
     }
+    slices = leaf.device.mig_profile.partition("g.")[0]
+    if signal is Signal.ENGINE_ACTIVE and slices.isdecimal():
+        return by_signal[signal] / max(1, int(slices))
     return by_signal[signal]
 
 
@@ -263,10 +270,10 @@ def _observe(leaf: Leaf, history: History, settings: UnderuseSettings, sample: _
         history.last_noise = now
     power = leaf.signals.get(Signal.POWER)
     empty = leaf.allocations == () and not _memory_held(leaf, settings)
-    if power is not None and empty and sample.activity is not None:
-        if sample.activity < settings.idle_activity:
-            history.floor = power if history.floor is None else min(history.floor, power)
-            history.floor_samples += 1
+    still = sample.activity is not None and sample.activity < settings.idle_activity
+    if power is not None and empty and still:
+        history.floor = power if history.floor is None else min(history.floor, power)
+        history.floor_samples += 1
     history.reported |= _NEEDED & leaf.signals.keys()
 
 
@@ -319,24 +326,24 @@ def _activity_state(
         state = State.IDLE_HELD if _memory_held(leaf, settings) else State.IDLE_EMPTY
         return state, f"no activity for {_quiet_for(history, now) / 60:.0f} min"
     if _covered(history, now, settings.underused_window_seconds, settings):
-        return _mean_state(history, settings, sample, veto)
+        return _mean_state(leaf, history, settings, sample)
     if activity >= settings.idle_activity:
         return State.BUSY, f"activity {activity:.1%}; too little was sampled for a mean"
     return State.UNKNOWN, veto or "no activity now; too little was sampled to judge"
 
 
 def _mean_state(
-    history: History, settings: UnderuseSettings, sample: _Sample, veto: str
+    leaf: Leaf, history: History, settings: UnderuseSettings, sample: _Sample
 ) -> tuple[State, str]:
-    limit = threshold(sample.signal or Signal.GPU_UTILIZATION, settings)
+    limit = threshold(leaf, sample.signal or Signal.GPU_UTILIZATION, settings)
     if history.state is State.UNDERUSED:
         limit *= 1 + settings.underused_exit_margin
     mean = _mean(history)
     text = f"mean activity {mean:.1%} over {settings.underused_window_seconds / 60:.0f} min"
-    why = f"; not idle: {veto or sample.noise}" if veto or sample.noise else ""
-    if mean < limit:
-        return State.UNDERUSED, f"{text}, below {limit:.1%}{why}"
-    return State.BUSY, f"{text}"
+    if mean >= limit:
+        return State.BUSY, text
+    why_not_idle = _veto(leaf, history, settings, sample) or sample.noise
+    return State.UNDERUSED, f"{text}, below {limit:.1%}" + (f"; {why_not_idle}" if why_not_idle else "")
 
 
 def _veto(leaf: Leaf, history: History, settings: UnderuseSettings, sample: _Sample) -> str:
@@ -345,13 +352,14 @@ def _veto(leaf: Leaf, history: History, settings: UnderuseSettings, sample: _Sam
     if missing:
         return f"{missing[0]} is not known now"
     for allocation in leaf.allocations or ():
+        who = allocation.holder.pod or "its holder"
         if allocation.exempt_until is not None and allocation.exempt_until > sample.at.wall:
-            return f"{allocation.holder.pod or 'its holder'} is exempt"
+            return f"{who} is exempt"
         age = sample.at.monotonic - history.first_held[allocation.holder]
         if allocation.started_at is not None:
             age = max(age, sample.at.wall - allocation.started_at)
         if age < settings.grace_seconds:
-            return f"{allocation.holder.pod or 'its holder'} is younger than {settings.grace_seconds / 60:.0f} min"
+            return f"{who} is younger than {settings.grace_seconds / 60:.0f} min"
     return ""
 
 
