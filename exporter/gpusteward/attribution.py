@@ -87,7 +87,7 @@ def _lost(seen: dict[str, GpuReading], roster: Roster, nominal: int) -> list[Gpu
     named = gone[-missing:] if missing else []
     model = next((gpu.model for gpu in (*seen.values(), *named) if gpu.model), "")
     unnamed = [GpuReading(uuid=f"missing-{n + 1}", model=model) for n in range(missing - len(named))]
-    return [*named, *(gpu for gpu in unnamed if gpu.uuid not in {other.uuid for other in named})]
+    return [*named, *unnamed]
 
 
 def _loss(uuid: str, acknowledged: Collection[str], age: float) -> Fault:

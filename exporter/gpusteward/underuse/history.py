@@ -1,0 +1,180 @@
+"""What is remembered of a leaf between samples, and what a sample adds to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpusteward.model import Signal, State
+
+if TYPE_CHECKING:
+    from gpusteward.clock import Moment
+    from gpusteward.config import UnderuseSettings
+    from gpusteward.model import Holder, Leaf
+
+ACTIVITY_SIGNALS = (Signal.SM_ACTIVE, Signal.ENGINE_ACTIVE, Signal.GPU_UTILIZATION)
+"""In order of trust. GPU utilization is last: one busy SM of 132 can read 100 %."""
+
+CODEC_SIGNALS = (
+    Signal.ENCODER_UTILIZATION,
+    Signal.DECODER_UTILIZATION,
+    Signal.JPEG_UTILIZATION,
+    Signal.OFA_UTILIZATION,
+)
+TRAFFIC_SIGNALS = (Signal.PCIE_TX, Signal.PCIE_RX, Signal.NVLINK)
+
+CORROBORATING = frozenset((*CODEC_SIGNALS, *TRAFFIC_SIGNALS, Signal.POWER))
+_BUCKET_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Samples of up to ten seconds, summed: windows stay small at any sampling interval."""
+
+    start: float
+    end: float
+    known: float
+    active: float
+
+
+@dataclass(slots=True)
+class History:
+    """What is remembered of one leaf between samples.
+
+    Attributes:
+        buckets: known time and activity of the longer window.
+        window_start: monotonic seconds at which the present holders or signal were first seen.
+        last_noise: monotonic seconds of the last sample that was not quiet; None = none since the start.
+        reported: corroborating signals that this leaf has reported before.
+        floor: least power in watts while nobody held it and nothing ran; None until seen.
+        floor_samples: how many such samples there were.
+        first_held: monotonic seconds at which each present holder was first seen.
+        signal: the activity signal the window was sampled with.
+        state: the present state, None before the first verdict.
+        since: monotonic seconds at which it began.
+        candidate: a worse state waiting to be entered, and for how many samples it has held.
+    """
+
+    buckets: deque[Bucket] = field(default_factory=deque)
+    window_start: float = 0.0
+    last_noise: float | None = None
+    reported: set[Signal] = field(default_factory=set)
+    floor: float | None = None
+    floor_samples: int = 0
+    first_held: dict[Holder, float] = field(default_factory=dict)
+    signal: Signal | None = None
+    state: State | None = None
+    since: float = 0.0
+    candidate: tuple[State, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample, judged on its own."""
+
+    at: Moment
+    seconds: float
+    activity: float | None
+    signal: Signal | None
+    noise: str
+
+
+def activity_of(leaf: Leaf) -> tuple[Signal | None, float | None]:
+    """The leaf's activity signal and its activity, 0 to 1; (None, None) when no activity signal is known.
+
+    A codec engine alone cannot tell that nothing runs, but it can tell that something does.
+    """
+    signal = next((s for s in ACTIVITY_SIGNALS if s in leaf.signals), None)
+    if signal is None:
+        return None, None
+    values = [leaf.signals[s] for s in (signal, *CODEC_SIGNALS) if s in leaf.signals]
+    return signal, min(1.0, max(values))
+
+
+def follow_holders(leaf: Leaf, history: History, at: Moment, signal: Signal | None) -> None:
+    """A window is about one set of holders and one signal: a new pod is not judged by the one before it.
+
+    A sample that does not know the holders or the signal says nothing against them: the window goes on.
+    """
+    changed = history.state is None
+    if leaf.allocations is not None:
+        present = {allocation.holder for allocation in leaf.allocations}
+        changed |= present != history.first_held.keys() and not present & history.first_held.keys()
+        history.first_held = {holder: history.first_held.get(holder, at.monotonic) for holder in present}
+    if signal is not None:
+        changed |= signal is not history.signal
+        history.signal = signal
+    if changed:
+        history.buckets.clear()
+        history.window_start, history.last_noise, history.candidate = at.monotonic, None, None
+
+
+def noise_of(leaf: Leaf, history: History, settings: UnderuseSettings, activity: float | None) -> str:
+    """Why this sample is not quiet, in words; empty when it is."""
+    if activity is None:
+        return "activity is not known"
+    if activity >= settings.idle_activity:
+        return f"activity {activity:.1%}"
+    traffic = [leaf.signals[s] for s in TRAFFIC_SIGNALS if s in leaf.signals]
+    if sum(traffic) > settings.traffic_bytes_per_second:
+        return f"the buses carry {sum(traffic) / 1e6:.0f} MB/s"
+    power = leaf.signals.get(Signal.POWER)
+    floor = learnt_floor(history, settings)
+    if power is not None and floor is not None and power > floor * (1 + settings.power_floor_margin):
+        return f"power {power:.0f} W is above the idle floor of {floor:.0f} W"
+    return ""
+
+
+def learnt_floor(history: History, settings: UnderuseSettings) -> float | None:
+    """The device's own idle power in watts; None until it was seen often enough."""
+    return history.floor if history.floor_samples >= settings.power_floor_samples else None
+
+
+def observe(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sample) -> None:
+    """Take one sample into the history."""
+    now = sample.at.monotonic
+    if sample.activity is not None:
+        _add(history.buckets, sample, now)
+    while history.buckets and history.buckets[0].end <= now - settings.underused_window_seconds:
+        history.buckets.popleft()
+    if sample.noise and sample.activity is not None:
+        history.last_noise = now
+    power = leaf.signals.get(Signal.POWER)
+    empty = leaf.allocations == () and not memory_held(leaf, settings)
+    still = sample.activity is not None and sample.activity < settings.idle_activity
+    if power is not None and empty and still:
+        history.floor = power if history.floor is None else min(history.floor, power)
+        history.floor_samples += 1
+    history.reported |= CORROBORATING & leaf.signals.keys()
+
+
+def _add(buckets: deque[Bucket], sample: Sample, now: float) -> None:
+    active = sample.seconds * (sample.activity or 0.0)
+    if buckets and now - buckets[-1].start <= _BUCKET_SECONDS:
+        last = buckets[-1]
+        last.end, last.known, last.active = now, last.known + sample.seconds, last.active + active
+    else:
+        buckets.append(Bucket(now - sample.seconds, now, sample.seconds, active))
+
+
+def memory_held(leaf: Leaf, settings: UnderuseSettings) -> bool:
+    """Whether enough memory is used that something must hold the device; unknown memory is not held."""
+    return leaf.signals.get(Signal.MEMORY_USED, 0.0) > settings.memory_held_bytes
+
+
+def covered(history: History, now: float, window: float, settings: UnderuseSettings) -> bool:
+    """Whether enough of the window that ends now was sampled with known activity."""
+    known = sum(bucket.known for bucket in history.buckets if bucket.end > now - window)
+    return known >= settings.window_coverage * window
+
+
+def mean(history: History) -> float:
+    """Mean activity of the known time of the longer window; it must be covered."""
+    known = sum(bucket.known for bucket in history.buckets)
+    return sum(bucket.active for bucket in history.buckets) / known
+
+
+def quiet_for(history: History, now: float) -> float:
+    """Seconds since the last sample that was not quiet, or since the window began."""
+    return now - (history.window_start if history.last_noise is None else history.last_noise)
