@@ -24,7 +24,7 @@ find_python() {
         if ! "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             old=$("$candidate" -V 2>&1)
         elif ! "$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then
-            bare=$candidate
+            bare=${bare:-$candidate}
         else
             printf '%s\n' "$candidate"
             return

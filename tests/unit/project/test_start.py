@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ case "$*" in
 *"sys.exit"*version_info*) [[ ${{0##*/}} != "$OLD" ]] ;;
 *ensurepip*) [[ $BARE != yes ]] ;;
 -V) if [[ ${{0##*/}} == "$OLD" ]]; then echo "Python 3.9.2"; else echo "Python 3.12.1"; fi ;;
-*) exec {sys.executable} "$@" ;;
+*) exec {shlex.quote(sys.executable)} "$@" ;;
 esac
 """
 
