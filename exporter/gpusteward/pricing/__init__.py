@@ -1,0 +1,36 @@
+"""What a GPU costs an hour, and where that figure is from.
+
+Belongs here: the catalogue and its checks; models and their spellings; the steps that find a node's price;
+how it falls on GPUs, MIG instances and their rest; what `gpusteward prices` prints of it. Must not: do I/O
+but for reading the package's own data, know the time, or judge what a GPU is doing. A price that is not known
+is `MissingPrice`, never a guess and never 0. Money is integer micro-units; parts sum to the list price.
+"""
+
+from gpusteward.pricing.book import PriceBook, Resolution, Step
+from gpusteward.pricing.models import Model, canonical
+from gpusteward.pricing.offers import MissingPrice, NodeGpus
+from gpusteward.pricing.prices import Catalogue, bundled_catalogue, check, load_catalogue
+from gpusteward.pricing.report import Report, check_file, explain, list_prices
+from gpusteward.pricing.shares import MigShares, leaf_rates, split, with_rest
+
+__all__ = [
+    "Catalogue",
+    "MigShares",
+    "MissingPrice",
+    "Model",
+    "NodeGpus",
+    "PriceBook",
+    "Report",
+    "Resolution",
+    "Step",
+    "bundled_catalogue",
+    "canonical",
+    "check",
+    "check_file",
+    "explain",
+    "leaf_rates",
+    "list_prices",
+    "load_catalogue",
+    "split",
+    "with_rest",
+]
