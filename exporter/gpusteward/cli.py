@@ -17,6 +17,8 @@ from gpusteward.errors import GpustewardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpusteward.pricing import PriceBook, Report
+
 DEFAULT_LISTEN = "127.0.0.1:9455"
 
 
@@ -61,9 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_prices(commands)
     _add_docs(commands)
     return parser
-
-
-_Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _with_config(parser: argparse.ArgumentParser) -> None:
@@ -137,15 +136,41 @@ def _add_prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _list_prices(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from gpusteward.pricing import list_prices
+
+    return _print(list_prices(_book(arguments.config), arguments.provider, arguments.model))
 
 
 def _explain_price(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from gpusteward.pricing import explain
+
+    return _print(explain(_book(arguments.config), arguments.subject))
 
 
 def _check_prices(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pathlib import Path
+
+    from gpusteward.pricing import check_file
+
+    try:
+        text = Path(arguments.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GpustewardError(
+            f"{arguments.file} cannot be read: {error}", "give the path of a CSV file"
+        ) from error
+    return _print(check_file(text, arguments.file))
+
+
+def _book(path: str | None) -> PriceBook:
+    from gpusteward.config import config_path, load
+    from gpusteward.runtime import price_book
+
+    return price_book(load(config_path(path)).pricing)
+
+
+def _print(report: Report) -> int:
+    print("\n".join(report.lines), file=sys.stdout if report.ok else sys.stderr)
+    return 0 if report.ok else 1
 
 
 def _add_docs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -70,6 +70,11 @@ class Pipeline:
         self._histories: dict[tuple[str, str, str], History] = {}
         self._meter = Meter(config.metrics.ended_holder_seconds)
 
+    @property
+    def book(self) -> PriceBook:
+        """The prices in force."""
+        return self._book
+
     def reconfigure(self, config: Config, book: PriceBook) -> None:
         """Use other settings from the next sample on; nothing measured so far is lost or restated."""
         self._config, self._book = config, book
@@ -98,14 +103,16 @@ class Pipeline:
         gpus = self._attribute(name, node, readings, nominal, at)
         price = self._book.price_node(facts, _priced(gpus, nominal))
         rate = price if isinstance(price, NodeRate) else None
-        snapshots = tuple(self._gpu(gpu, rate, position, interval, at) for position, gpu in enumerate(gpus))
+        snapshots = tuple(
+            self._gpu(name, gpu, _gpu_rate(rate, position), interval, at) for position, gpu in enumerate(gpus)
+        )
         other, error = self._meter.close_node(name, rate, interval)
         node.last_at = at
         return NodeSnapshot(
             node=name,
             facts=facts,
             rate=rate,
-            missing_price=price.message if isinstance(price, MissingPrice) else "",
+            missing_price=str(price) if isinstance(price, MissingPrice) else "",
             gpus=snapshots,
             expected=len(gpus),
             seen=None if readings is None else len(readings.gpus),
@@ -122,17 +129,14 @@ class Pipeline:
         return attribute(readings, node.roster, nominal, acknowledged, at.monotonic)
 
     def _gpu(
-        self, gpu: AttributedGpu, rate: NodeRate | None, position: int, interval: Interval, at: Moment
+        self, node: str, gpu: AttributedGpu, rate: Rate | None, interval: Interval, at: Moment
     ) -> GpuSnapshot:
         """One GPU: its leaves priced, judged and charged."""
-        leaves = with_rest(gpu.leaves, gpu.reading) if gpu.reading.mig else gpu.leaves
-        rates: tuple[Rate | None, ...] = (None,) * len(leaves)
-        if rate is not None:
-            rates = leaf_rates(leaves, rate.gpu_micro_per_hour[position], rate.rate)
+        leaves = with_rest(node, gpu)
+        rates = leaf_rates(leaves, rate.micro_per_hour, rate) if rate else (None,) * len(leaves)
         snapshots = tuple(
             self._leaf(leaf, leaf_rate, interval, at) for leaf, leaf_rate in zip(leaves, rates, strict=True)
         )
-        node = leaves[0].device.node
         xids = self._meter.count_xids(node, gpu.reading)
         return GpuSnapshot(reading=gpu.reading, fault=gpu.fault, leaves=snapshots, xids=xids)
 
@@ -185,6 +189,13 @@ def _facts(
         capacity_type=facts.capacity_type if settings.capacity_type is unknown else settings.capacity_type,
         gpus=facts.gpus if settings.gpus is None else settings.gpus,
     )
+
+
+def _gpu_rate(node: NodeRate | None, position: int) -> Rate | None:
+    """The rate of the GPU at this position of the node."""
+    if node is None:
+        return None
+    return replace(node.rate, micro_per_hour=node.gpu_micro_per_hour[position])
 
 
 def _priced(gpus: tuple[AttributedGpu, ...], nominal: int | None) -> NodeGpus:

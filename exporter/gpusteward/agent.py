@@ -1,0 +1,78 @@
+"""Composition root of `gpusteward agent`: this node's GPUs, served on :9455."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+from gpusteward.clock import SystemClock
+from gpusteward.config import ConfigWatch, config_path, environment_node_name, load
+from gpusteward.devices.auto import AutoSource
+from gpusteward.devices.dcgm import DcgmSource
+from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.errors import GpustewardError
+from gpusteward.runtime import Parts, RunningAgent
+from gpusteward.sampler import warm_up
+
+if TYPE_CHECKING:
+    from gpusteward.clock import Moment
+    from gpusteward.config import Config
+    from gpusteward.devices import DeviceSource
+    from gpusteward.snapshot import Pipeline
+
+log = logging.getLogger(__name__)
+
+NO_NVML = "nvml: not in this version"
+
+
+def run(given_path: str | None) -> None:
+    """Run the agent until it is told to stop.
+
+    Raises:
+        GpustewardError: the config or the address cannot be used.
+    """
+    clock = SystemClock()
+    path = config_path(given_path)
+    config = load(path)
+    now = clock.now()
+    source = open_source(config, now)
+    simulated = config.agent.source == "simulated"
+
+    def warm(pipeline: Pipeline) -> None:
+        warm_up(source, pipeline, now, config.sources.simulated.warmup_minutes)
+
+    agent = RunningAgent(
+        Parts(
+            config=config,
+            watch=ConfigWatch(path, clock),
+            source=source,
+            clock=clock,
+            mode="simulated" if simulated else "real",
+            listen=config.agent.listen,
+            warm_up=warm if simulated else None,
+        )
+    )
+    if simulated:
+        log.warning("SIMULATED fleet: every figure is made up (agent.source is simulated)")
+    agent.run(lambda: log.info("serving http://%s/metrics", agent.address))
+
+
+def open_source(config: Config, now: Moment) -> DeviceSource:
+    """The source that the config asks for.
+
+    Raises:
+        GpustewardError: there is no such source in this version.
+    """
+    if config.agent.source == "simulated":
+        return SimulatedSource(config.sources.simulated, now)
+    node = config.node.name or environment_node_name() or socket.gethostname()
+    dcgm = DcgmSource(config.sources.dcgm, node)
+    if config.agent.source == "dcgm":
+        return dcgm
+    if config.agent.source == "nvml":
+        raise GpustewardError(
+            "agent.source nvml is not in this version",
+            "set agent.source to dcgm and sources.dcgm.url to a dcgm-exporter page",
+        )
+    return AutoSource([dcgm], notes=(NO_NVML,))

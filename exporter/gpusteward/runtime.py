@@ -1,0 +1,169 @@
+"""A running agent: the sampler's thread beside the HTTP server's, and what a changed config changes.
+
+Constructs no adapter: the source comes from a composition root.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import ProcessCollector
+
+from gpusteward.config import restart_needed
+from gpusteward.errors import CatalogueError, GpustewardError
+from gpusteward.exposition import Exposition, Server, TokenFile
+from gpusteward.metrics.exposure import Exposure
+from gpusteward.metrics.page import render
+from gpusteward.pricing import PriceBook, bundled_catalogue, load_catalogue
+from gpusteward.sampler import Sampler
+from gpusteward.snapshot import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from gpusteward.clock import Clock
+    from gpusteward.config import Config, ConfigWatch, PricingSettings
+    from gpusteward.devices import DeviceSource
+    from gpusteward.model import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a composition root has put together.
+
+    Attributes:
+        config: the settings to start with.
+        watch: where changed settings come from.
+        source: where readings come from; closed at the end.
+        clock: the time.
+        mode: `real` or `simulated`.
+        listen: address and port of the HTTP server.
+        warm_up: run before serving, with the pipeline; None = nothing.
+    """
+
+    config: Config
+    watch: ConfigWatch
+    source: DeviceSource
+    clock: Clock
+    mode: str
+    listen: str
+    warm_up: Callable[[Pipeline], None] | None = None
+
+
+def price_book(settings: PricingSettings) -> PriceBook:
+    """The prices that these settings ask for.
+
+    Raises:
+        GpustewardError: the operator's catalogue file cannot be read.
+        CatalogueError: it can, and fails its checks.
+    """
+    if not settings.catalogue_file:
+        return PriceBook(bundled_catalogue(), settings)
+    path = Path(settings.catalogue_file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GpustewardError(
+            f"pricing.catalogue_file {path} cannot be read: {error}",
+            "mount the file there, or leave the setting empty to use the bundled catalogue",
+        ) from error
+    return PriceBook(load_catalogue(text, str(path)), settings)
+
+
+class RunningAgent:
+    """An agent from start to stop.
+
+    Args:
+        parts: what it runs on.
+
+    Raises:
+        GpustewardError: the address, the token file or the catalogue cannot be used.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._config = parts.config
+        self._own_process = ProcessCollector(registry=None)
+        book = price_book(parts.config.pricing)
+        self._exposure = self._exposed(parts.config, book)
+        self._pipeline = Pipeline(parts.config, book, parts.mode)
+        token_file = parts.config.agent.bearer_token_file
+        token = TokenFile(token_file) if token_file else None
+        self._exposition = Exposition(parts.clock, render(None, self._exposure, self._own_process), token)
+        self._server = Server(self._exposition, parts.listen)
+        self._sampler = Sampler(parts.source, self._pipeline, self._publish, self._before_cycle, parts.clock)
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self._server.address
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reads the config again. Call it from the main thread."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+        if self._parts.warm_up is not None:
+            self._parts.warm_up(self._pipeline)
+        thread = threading.Thread(target=self._sampler.run, name="sampler", daemon=True)
+        thread.start()
+        try:
+            self._server.run(ready)
+        finally:
+            self._sampler.stop()
+            thread.join(timeout=1.0)
+            self._parts.source.close()
+
+    def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._sampler.stop()
+        self._server.stop()
+
+    def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
+        self._parts.watch.request()
+
+    def _before_cycle(self) -> float:
+        """Take up a changed config; the interval in force."""
+        changed = self._parts.watch.poll()
+        if changed is not None:
+            self._take_up(changed)
+        return self._config.agent.interval_seconds
+
+    def _take_up(self, config: Config) -> None:
+        try:
+            book = price_book(config.pricing)
+        except (CatalogueError, GpustewardError) as error:
+            self._parts.watch.refuse(error)
+            log.error("the config is valid but its catalogue is not; the old one stays: %s", error)  # noqa: TRY400 - a person's mistake, not a bug
+            return
+        for path in restart_needed(self._config, config):
+            log.warning("%s changed; it takes effect at the next start", path)
+        self._config = config
+        self._exposure = self._exposed(config, book)
+        self._pipeline.reconfigure(config, book)
+        log.info("config taken up")
+
+    def _exposed(self, config: Config, book: PriceBook) -> Exposure:
+        return Exposure(
+            mode=self._parts.mode,
+            currency=config.pricing.currency,
+            catalogue_date=book.catalogue.as_of,
+            cluster=config.cluster,
+            holder_label_prefix=config.metrics.holder_label_prefix,
+            series_budget=config.metrics.series_budget,
+            reload_success=self._parts.watch.last_success,
+            reloaded_at=self._parts.watch.last_success_at,
+        )
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        watch = self._parts.watch
+        if self._exposure.reload_success != watch.last_success:
+            self._exposure = self._exposed(self._config, self._pipeline.book)
+        self._exposition.publish(snapshot, render(snapshot, self._exposure, self._own_process))

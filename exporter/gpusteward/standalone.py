@@ -1,0 +1,104 @@
+"""Composition root of `gpusteward up`: everything on one machine, in one of two modes, never mixed.
+
+real: this machine's GPUs. simulated: a made-up fleet through the same pipeline, said so everywhere.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpusteward.clock import SystemClock
+from gpusteward.config import ConfigWatch, config_path, environment_node_name, load
+from gpusteward.devices.auto import AutoSource
+from gpusteward.devices.dcgm import DcgmSource
+from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.errors import GpustewardError, SourceError
+from gpusteward.runtime import Parts, RunningAgent
+from gpusteward.sampler import warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpusteward.clock import Moment
+    from gpusteward.config import Config
+    from gpusteward.devices import DeviceSource
+    from gpusteward.snapshot import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The mode that was chosen, once, and why."""
+
+    mode: str
+    source: DeviceSource
+    why: str
+
+
+def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], None]) -> None:
+    """Run until told to stop.
+
+    Args:
+        given_path: the config file; None = the environment's, else the defaults.
+        mode: `auto`, `real` or `simulated`.
+        listen: address and port; loopback unless a person widens it.
+        say: prints a line.
+
+    Raises:
+        GpustewardError: the config or address cannot be used, or `real` found no GPU source.
+    """
+    clock = SystemClock()
+    path = config_path(given_path)
+    config = load(path)
+    now = clock.now()
+    choice = _choose(config, mode, now)
+    simulated = choice.mode == "simulated"
+
+    def warm(pipeline: Pipeline) -> None:
+        warm_up(choice.source, pipeline, now, config.sources.simulated.warmup_minutes)
+
+    agent = RunningAgent(
+        Parts(
+            config=config,
+            watch=ConfigWatch(path, clock),
+            source=choice.source,
+            clock=clock,
+            mode=choice.mode,
+            listen=listen,
+            warm_up=warm if simulated else None,
+        )
+    )
+    for line in _banner(choice, agent.address):
+        say(line)
+    agent.run()
+
+
+def _choose(config: Config, mode: str, now: Moment) -> _Choice:
+    if mode == "simulated":
+        return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
+    node = config.node.name or environment_node_name() or socket.gethostname()
+    real = AutoSource([DcgmSource(config.sources.dcgm, node)], notes=("nvml: not in this version",))
+    try:
+        real.read(now)
+    except SourceError as error:
+        real.close()
+        if mode == "real":
+            raise GpustewardError(error.message, error.hint) from error
+        return _Choice("simulated", SimulatedSource(config.sources.simulated, now), error.message)
+    return _Choice("real", real, f"reading {real.name}")
+
+
+def _banner(choice: _Choice, address: str) -> list[str]:
+    url = f"http://{address}"
+    if choice.mode == "simulated":
+        first = f"SIMULATED fleet ({choice.why}): every GPU, pod and figure below is made up."
+    else:
+        first = f"This machine's GPUs ({choice.why})."
+    return [
+        first,
+        f"  overview          {url}/",
+        f"  metrics           curl {url}/metrics",
+        f"  cost by cause     curl -s {url}/metrics | grep gpusteward_gpu_cost_per_hour",
+        "  stop              Ctrl-C",
+    ]
