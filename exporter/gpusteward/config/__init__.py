@@ -2,8 +2,13 @@
 
 Belongs here: the settings with unit, default and reason of each; loading a file into them; the generated
 reference page; reading the environment. Must not: construct anything the settings describe.
+May read the files that it is asked to, and the environment; nothing else of I/O.
 """
 
+from gpusteward.config.environment import config_path, environment_node_name
+from gpusteward.config.listen import ListenAddress, parse_listen
+from gpusteward.config.load import load, parse, warnings
+from gpusteward.config.reload import ConfigWatch, restart_needed
 from gpusteward.config.settings import (
     AgentSettings,
     BookEntry,
@@ -17,17 +22,29 @@ from gpusteward.config.settings import (
     SourcesSettings,
     UnderuseSettings,
 )
+from gpusteward.config.token import TokenFile, read_token
 
 __all__ = [
     "AgentSettings",
     "BookEntry",
     "Config",
+    "ConfigWatch",
     "DcgmSettings",
+    "ListenAddress",
     "MetricsSettings",
     "NodeSettings",
     "OnPremSettings",
     "PricingSettings",
     "SimulatedSettings",
     "SourcesSettings",
+    "TokenFile",
     "UnderuseSettings",
+    "config_path",
+    "environment_node_name",
+    "load",
+    "parse",
+    "parse_listen",
+    "read_token",
+    "restart_needed",
+    "warnings",
 ]

@@ -1,24 +1,54 @@
-"""The settings: every field with its unit, default and reason. An empty file is valid."""
+"""The settings: every field with its unit, default, limits and reason. An empty file is valid.
+
+Rules between fields are in `rules`. docs/configuration.md and gpusteward.example.yaml are made from this.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpusteward.model import CapacityType
 
-Seconds = Annotated[float, Field(gt=0)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Money = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
-"""An amount written as text, so that 0.10 stays exactly 0.10."""
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts; its description names it too."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a pattern means, in words that follow `write …`."""
+
+    words: str
+
+
+Seconds = Annotated[float, Field(gt=0), Unit("seconds")]
+Delay = Annotated[float, Field(ge=0), Unit("seconds")]
+Window = Annotated[float, Field(gt=0, le=24 * 3600), Unit("seconds")]
+Ratio = Annotated[float, Field(ge=0, le=1), Unit("ratio")]
+Bytes = Annotated[int, Unit("bytes")]
+Samples = Annotated[int, Field(ge=1), Unit("samples")]
+Money = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$"),
+    Allowed("an amount in plain digits, without sign or exponent, such as 6.88"),
+    Unit("pricing.currency"),
+]
+"""An amount kept as text, so that 0.10 stays exactly 0.10."""
 
 
 class Section(BaseModel):
     """A section: unknown keys are refused, values are frozen, numbers may be written for money."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, coerce_numbers_to_str=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class NodeSettings(Section):
@@ -40,16 +70,18 @@ class NodeSettings(Section):
     )
     capacity_type: CapacityType = Field(
         default=CapacityType.UNKNOWN,
-        description="`on-demand`, `spot` or `reserved`. `unknown`: from the source; still unknown is priced on demand and marked.",
+        description="How the node was bought. `unknown`: from the source; what is still unknown then is "
+        "priced on demand, and marked so.",
     )
-    gpus: Annotated[int, Field(ge=1)] | None = Field(
+    gpus: Annotated[int, Field(ge=1, le=1024), Unit("GPUs")] | None = Field(
         default=None,
-        description="Nominal number of GPUs. Empty: the instance type's, else the most seen. "
+        description="Nominal number of GPUs. Unset: the instance type's, else the most seen. "
         "A node's price is divided by this, never by the number seen, so a lost GPU stays visible as money.",
     )
     lost_acknowledged: tuple[str, ...] = Field(
         default=(),
-        description="UUIDs of lost GPUs (`missing-1` for one never seen) that you know of. Ends the alert, not the cost.",
+        description="UUIDs of lost GPUs that you know of (`missing-1` for one never seen). "
+        "Ends the alert, not the cost.",
     )
 
 
@@ -57,12 +89,14 @@ class AgentSettings(Section):
     """The agent: its clock and its HTTP."""
 
     listen: str = Field(
-        default="0.0.0.0:9455", description="Address and port of the HTTP server. `up` binds 127.0.0.1."
+        default="0.0.0.0:9455",
+        description="Address and port of the HTTP server, as `host:port`; IPv6 in brackets, `[::]:9455`. "
+        "`up` binds 127.0.0.1.",
     )
-    interval_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+    interval_seconds: Annotated[float, Field(ge=1, le=300), Unit("seconds")] = Field(
         default=5.0,
         description="Seconds between samples. Sampling runs on its own clock: scrapes never touch hardware. "
-        "5 s keeps integrated counters exact at a cost of under 2 % of a core.",
+        "5 s keeps integrated counters close to the truth at little cost: the budget is 2 % of a core.",
     )
     source: Literal["auto", "nvml", "dcgm", "simulated"] = Field(
         default="auto",
@@ -70,8 +104,8 @@ class AgentSettings(Section):
     )
     bearer_token_file: str = Field(
         default="",
-        description="File with the token that every path but /livez and /readyz then requires. Empty: no token. "
-        "Read again when it changes.",
+        description="File with the token that every path but /livez and /readyz then requires. "
+        "Empty: no token is asked for. The file is read again when it changes.",
     )
 
 
@@ -80,23 +114,27 @@ class DcgmSettings(Section):
 
     url: str = Field(
         default="",
-        description="`http://host:9400/metrics`. Empty with `file` empty: `auto` tries http://127.0.0.1:9400/metrics.",
+        description="Address of the page, `http://host:9400/metrics`. "
+        "Empty, with `file` empty: http://127.0.0.1:9400/metrics is tried.",
     )
     file: str = Field(
         default="", description="A page in a file, read again at every sample. Wins over `url`."
     )
     timeout_seconds: Seconds = Field(
         default=4.0,
-        description="Deadline of a whole read, slow trickle included. Below the interval, so cycles never queue.",
+        description="Deadline of a whole read in seconds, slow trickle included. "
+        "At most 0.9 of `agent.interval_seconds`, so that cycles never queue.",
     )
-    max_bytes: Annotated[int, Field(ge=1024)] = Field(
+    max_bytes: Annotated[Bytes, Field(ge=1024)] = Field(
         default=16 * 1024 * 1024,
-        description="Largest page accepted, in bytes, after decompression. Real pages of 8 GPUs are under 1 MiB.",
+        description="Largest page accepted, in bytes after decompression. "
+        "Real pages of 8 GPUs are under a million; this only guards memory.",
     )
     holder_labels: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="Whether a row without pod labels means that nobody holds the GPU. `auto`: only when some row of the page "
-        "carries a holder; otherwise allocation is unknown. `always`: yes. `never`: holders are ignored.",
+        description="Whether a row without pod labels means that nobody holds the GPU. "
+        "`auto`: only when some row of the page carries a holder; otherwise allocation is unknown. "
+        "`always`: yes. `never`: holders are ignored.",
     )
 
 
@@ -107,9 +145,10 @@ class SimulatedSettings(Section):
         default="", description="YAML file that describes the fleet. Empty: the bundled one."
     )
     seed: int = Field(default=1, description="Same seed and profile, same fleet, same minute by minute.")
-    warmup_minutes: Annotated[float, Field(ge=0, le=24 * 60)] = Field(
+    warmup_minutes: Annotated[float, Field(ge=0, le=24 * 60), Unit("minutes")] = Field(
         default=45.0,
-        description="Simulated minutes that have passed at the start, so that windows are full at the first page.",
+        description="Simulated minutes that have passed at the start, so that every window is full "
+        "at the first page.",
     )
 
 
@@ -125,153 +164,199 @@ class SourcesSettings(Section):
 
 
 class BookEntry(Section):
-    """One price of your own. Matches when every field that is set equals the node's (shell patterns allowed).
+    """One price of your own. It matches when every field that is set does; the first that matches wins.
 
-    State `node_per_hour`, or `gpu_per_hour`; the first entry that matches wins.
+    State exactly one of `node_per_hour` and `gpu_per_hour`.
     """
 
     node: str = Field(default="", description="Node name, shell pattern. Empty: any.")
-    provider: str = Field(default="", description="Empty: any.")
-    instance_type: str = Field(default="", description="Shell pattern. Empty: any.")
-    region: str = Field(default="", description="Empty: any.")
-    capacity_type: CapacityType | None = Field(default=None, description="Empty: any.")
-    model: str = Field(default="", description="GPU model in any spelling. Empty: any. Needs `gpu_per_hour`.")
+    provider: str = Field(default="", description="Provider, as `node.provider`. Empty: any.")
+    instance_type: str = Field(default="", description="Instance type, shell pattern. Empty: any.")
+    region: str = Field(default="", description="Region, as the provider spells it. Empty: any.")
+    capacity_type: CapacityType | None = Field(
+        default=None, description="How the node was bought. Unset: any."
+    )
+    model: str = Field(
+        default="", description="GPU model in any spelling. Empty: any. Goes with `gpu_per_hour` only."
+    )
     node_per_hour: Money | None = Field(
         default=None, description="Price of the whole node an hour, in `pricing.currency`."
     )
     gpu_per_hour: Money | None = Field(
         default=None, description="Price of one whole GPU an hour, in `pricing.currency`."
     )
-    as_of: dt.date | None = Field(default=None, description="Date of the price.")
-    note: str = Field(default="", description="Where it is from; shown by `prices explain`.")
+    as_of: dt.date | None = Field(default=None, description="Date of the price. Unset: not known.")
+    note: str = Field(default="", description="Where the price is from; shown by `prices explain`.")
 
 
 class OnPremSettings(Section):
-    """The formula for nodes you own: see docs/prices.md.
+    """The formula for nodes you own, per GPU-hour. A year has 8760 hours.
 
-    per GPU-hour = (capex x (1 - residual) / (years x 8760) + kW x PUE x price_per_kwh + other_per_year / 8760) / GPUs.
+    (capex × (1 − residual) / (years × 8760) + kw × pue × price_per_kwh + other_per_year / 8760) / GPUs
     """
 
-    nodes: str = Field(default="*", description="Node names it applies to, shell pattern.")
-    capex: Money = Field(description="What the node cost, its part of network and racks included.")
-    years: Annotated[float, Field(gt=0, le=20)] = Field(
-        default=4.0, description="Years of straight-line depreciation."
+    nodes: str = Field(default="*", description="Names of the nodes it applies to, shell pattern.")
+    capex: Money = Field(
+        description="What one node cost, its part of network and racks included, in `pricing.currency`."
     )
-    residual: Ratio = Field(default=0.0, description="Part of capex still worth something at the end.")
-    kw: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Node power in kilowatts; used where `measured_power` is off or unknown."
+    years: Annotated[float, Field(gt=0, le=20), Unit("years")] = Field(
+        default=4.0,
+        description="Years of straight-line depreciation.",
+    )
+    residual: Ratio = Field(
+        default=0.0, description="Part of `capex` that is still worth something at the end, as a ratio."
+    )
+    kw: Annotated[float, Field(ge=0), Unit("kilowatts")] = Field(
+        default=0.0,
+        description="Power of one node in kilowatts; used where `measured_power` is off or not known.",
     )
     measured_power: bool = Field(
         default=False,
-        description="Use the GPUs' measured watts in place of `kw` times their part. Then the price moves with the load.",
+        description="Take the GPUs' measured watts in place of their part of `kw`. "
+        "The price then moves with the load.",
     )
-    pue: Annotated[float, Field(ge=1, le=3)] = Field(
-        default=1.4, description="Power usage effectiveness of the room."
+    pue: Annotated[float, Field(ge=1, le=3), Unit("ratio")] = Field(
+        default=1.4,
+        description="Power usage effectiveness of the room: the ratio of all its power to its computers'.",
     )
     price_per_kwh: Money = Field(
         default="0.10", description="Price of a kilowatt-hour, in `pricing.currency`."
     )
     other_per_year: Money = Field(
-        default="0", description="Colocation, staff, licences and support of this node a year."
+        default="0",
+        description="Colocation, staff, licences and support of one node a year, in `pricing.currency`.",
     )
-    as_of: dt.date | None = Field(default=None, description="Date of these figures.")
+    as_of: dt.date | None = Field(default=None, description="Date of these figures. Unset: not known.")
 
 
 class PricingSettings(Section):
     """Prices and how they fall on GPUs."""
 
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
-        default="USD", description="ISO 4217 currency of everything shown. Currencies are never mixed."
-    )
+    currency: Annotated[
+        str, Field(pattern="^[A-Z]{3}$"), Allowed("a currency code of three capital letters, such as USD")
+    ] = Field(default="USD", description="ISO 4217 currency of everything shown. Currencies are never mixed.")
     usd_exchange_rate: Money | None = Field(
         default=None,
-        description="How much of `currency` one USD is. Without it the bundled USD catalogue is not used for another currency.",
+        description="How much of `pricing.currency` one USD buys. Unset: the bundled catalogue, "
+        "which is in USD, is not used for another currency.",
     )
     basis: Literal["whole_node", "fitted"] = Field(
         default="whole_node",
-        description="`whole_node`: the node's price falls on its GPUs. `fitted`: the GPU term of the family's linear price, "
-        "where it can be told; the rest is `node_other_cost_per_hour`. Families where it cannot fall back, and say so.",
+        description="`whole_node`: the node's price falls on its GPUs. "
+        "`fitted`: the GPU term of the family's linear price, where it can be told; the rest is "
+        "`node_other_cost_per_hour`. Families where it cannot be told fall back, and say so.",
     )
-    book: tuple[BookEntry, ...] = Field(default=(), description="Your own prices; win over the catalogue.")
+    book: tuple[BookEntry, ...] = Field(
+        default=(),
+        description="Your own prices; they win over the catalogue.",
+        examples=[
+            {
+                "instance_type": "p5.*",
+                "capacity_type": "reserved",
+                "node_per_hour": "31.40",
+                "as_of": "2026-01-31",
+                "note": "three-year savings plan",
+            },
+            {"model": "H100 SXM", "gpu_per_hour": "2.49"},
+        ],
+    )
     on_prem: tuple[OnPremSettings, ...] = Field(
-        default=(), description="Formulas for nodes you own; the first whose `nodes` matches."
+        default=(),
+        description="Formulas for nodes you own; the first whose `nodes` matches is taken.",
+        examples=[{"nodes": "dgx-*", "capex": "300000", "kw": 10.2, "price_per_kwh": "0.12"}],
     )
     catalogue_file: str = Field(
         default="",
-        description="A CSV in the bundled catalogue's columns that replaces it. `gpusteward prices check FILE` checks it.",
+        description="A CSV in the bundled catalogue's columns that replaces it. "
+        "`gpusteward prices check FILE` checks it.",
     )
 
 
 class UnderuseSettings(Section):
     """When a GPU counts as idle or underused. The same numbers drive gauges and alerts."""
 
-    idle_activity: Ratio = Field(default=0.02, description="Activity below this is none. Ratio.")
-    idle_window_seconds: Seconds = Field(
+    idle_activity: Ratio = Field(default=0.02, description="Activity below this counts as none, as a ratio.")
+    idle_window_seconds: Window = Field(
         default=900.0, description="Seconds without activity before a held GPU is idle."
     )
-    underused_window_seconds: Seconds = Field(
+    underused_window_seconds: Window = Field(
         default=1800.0, description="Seconds over which mean activity is judged."
     )
     underused_sm_active: Ratio = Field(
-        default=0.15, description="Mean SM activity below this is underused. Ratio."
+        default=0.15, description="Mean SM activity below this is underused, as a ratio."
     )
     underused_engine_active: Ratio = Field(
-        default=0.30, description="The same where only graphics-engine activity is known."
+        default=0.30, description="The same ratio where only graphics-engine activity is known."
     )
     underused_gpu_utilization: Ratio = Field(
         default=0.30,
-        description="The same where only GPU utilization is known (any kernel counts fully, so it reads high).",
+        description="The same ratio where only GPU utilization is known: any kernel counts fully, "
+        "so it reads high.",
     )
     window_coverage: Ratio = Field(
-        default=0.9, description="Part of a window that must have been sampled before it is judged."
+        default=0.9,
+        description="Part of a window that must have been sampled before it is judged, as a ratio.",
     )
-    grace_seconds: Annotated[float, Field(ge=0)] = Field(
-        default=1200.0, description="A pod younger than this is never idle: it is still pulling data."
+    grace_seconds: Delay = Field(
+        default=1200.0,
+        description="A pod younger than this many seconds is never idle: it is still pulling data.",
     )
-    traffic_bytes_per_second: Annotated[float, Field(ge=0)] = Field(
-        default=50e6, description="PCIe plus NVLink above this is loading data, never idle."
+    traffic_bytes_per_second: Annotated[float, Field(ge=0), Unit("bytes per second")] = Field(
+        default=50e6,
+        description="PCIe plus NVLink traffic above this, in bytes per second, is data loading: never idle.",
     )
     power_floor_margin: Ratio = Field(
         default=0.15,
-        description="Power above the device's own idle floor by more than this part is not idle.",
+        description="Power above the device's own idle floor by more than this ratio of it is not idle.",
     )
-    power_floor_samples: Annotated[int, Field(ge=1)] = Field(
+    power_floor_samples: Samples = Field(
         default=12,
         description="Quiet samples of an unheld, empty device before its idle floor counts as learnt.",
     )
-    memory_held_bytes: Annotated[int, Field(ge=1)] = Field(
+    memory_held_bytes: Annotated[Bytes, Field(ge=1)] = Field(
         default=64 * 1024 * 1024,
-        description="Memory use above this means that something holds the device; a bare CUDA context is larger.",
+        description="More bytes of memory in use than this mean that something holds the device; "
+        "a bare CUDA context is larger.",
     )
-    enter_samples: Annotated[int, Field(ge=1)] = Field(
-        default=2, description="Consecutive samples a worse state must hold before it is entered."
+    enter_samples: Samples = Field(
+        default=2, description="Consecutive samples that a worse state must hold before it is entered."
     )
     underused_exit_margin: Ratio = Field(
-        default=0.1, description="Mean activity must exceed the threshold by this part to leave `underused`."
+        default=0.1,
+        description="Mean activity must exceed the threshold by this ratio of it to leave `underused`.",
     )
 
 
 class MetricsSettings(Section):
-    """The page."""
+    """The metrics page."""
 
-    series_budget: Annotated[int, Field(ge=100)] = Field(
+    series_budget: Annotated[int, Field(ge=100), Unit("series")] = Field(
         default=3000,
-        description="Series an agent may export. Above it per-link counters go first, then clocks; never cost or health.",
+        description="How many series an agent may export. Above it per-link counters go first, then clocks; "
+        "never cost or health.",
     )
-    ended_holder_seconds: Annotated[float, Field(ge=0)] = Field(
+    ended_holder_seconds: Delay = Field(
         default=600.0,
-        description="How long the counters of a holder that ended stay, so that rate() sees their last value.",
+        description="Seconds that the counters of a holder that ended stay, so that rate() sees "
+        "their last value.",
     )
-    holder_label_prefix: Annotated[str, Field(pattern="^([a-z][a-z0-9_]*)?$")] = Field(
+    holder_label_prefix: Annotated[
+        str,
+        Field(pattern="^([a-z][a-z0-9_]*)?$"),
+        Allowed("small letters, digits and underscores, a letter first, such as gpusteward_"),
+    ] = Field(
         default="",
-        description="Put before `namespace`, `pod`, `container` in our labels, for managed collectors that overwrite those.",
+        description="Put before our labels `namespace`, `pod` and `container`, for managed collectors "
+        "that overwrite those.",
     )
 
 
 class Config(Section):
     """The whole file."""
 
-    cluster: str = Field(default="", description="Cluster name; a `cluster` label on every series when set.")
+    cluster: str = Field(
+        default="", description="Cluster name: a `cluster` label on every series. Empty: no such label."
+    )
     node: NodeSettings = Field(default=NodeSettings(), description="This node.")
     agent: AgentSettings = Field(default=AgentSettings(), description="The agent.")
     sources: SourcesSettings = Field(default=SourcesSettings(), description="Device sources.")

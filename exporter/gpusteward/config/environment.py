@@ -1,0 +1,46 @@
+"""Environment variables: the only place that reads them. Everything else is in the config file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable.
+
+    Attributes:
+        name: as the shell spells it.
+        description: what it is for, for the reference page.
+    """
+
+    name: str
+    description: str
+
+
+NODE_NAME = Variable(
+    "NODE_NAME",
+    "Name of the Kubernetes node, from the downward API (`spec.nodeName`). Used where `node.name` is empty.",
+)
+CONFIG_FILE = Variable(
+    "GPUSTEWARD_CONFIG",
+    "Path of the config file, where `--config` is not given. With neither, the defaults are used.",
+)
+VARIABLES = (CONFIG_FILE, NODE_NAME)
+
+
+def environment_node_name() -> str:
+    """The node's name as Kubernetes says it; empty when it does not."""
+    return _read(NODE_NAME)
+
+
+def config_path(argument: str | None) -> Path | None:
+    """The config file to use: the command line's, else the environment's; None = the defaults."""
+    path = argument or _read(CONFIG_FILE)
+    return Path(path) if path else None
+
+
+def _read(variable: Variable) -> str:
+    return os.environ.get(variable.name, "").strip()  # noqa: TID251 - the one place that reads it
