@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name, load
+from gpusteward.config import ConfigWatch, config_path, environment_node_name
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
 from gpusteward.devices.simulated import SimulatedSource
@@ -33,8 +33,8 @@ def run(given_path: str | None) -> None:
         GpustewardError: the config or the address cannot be used.
     """
     clock = SystemClock()
-    path = config_path(given_path)
-    config = load(path)
+    watch = ConfigWatch(config_path(given_path), clock)
+    config = watch.config
     now = clock.now()
     source = open_source(config, now)
     simulated = config.agent.source == "simulated"
@@ -44,8 +44,7 @@ def run(given_path: str | None) -> None:
 
     agent = RunningAgent(
         Parts(
-            config=config,
-            watch=ConfigWatch(path, clock),
+            watch=watch,
             source=source,
             clock=clock,
             mode="simulated" if simulated else "real",

@@ -162,10 +162,11 @@ def _check_prices(arguments: argparse.Namespace) -> int:
 
 
 def _book(path: str | None) -> PriceBook:
-    from gpusteward.config import config_path, load
+    from gpusteward.config import Config, config_path, load
     from gpusteward.runtime import price_book
 
-    return price_book(load(config_path(path)).pricing)
+    file = config_path(path)
+    return price_book((load(file) if file else Config()).pricing)
 
 
 def _print(report: Report) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import ProcessCollector
 
 from gpusteward.config import restart_needed
-from gpusteward.errors import CatalogueError, GpustewardError
+from gpusteward.errors import GpustewardError
 from gpusteward.exposition import Exposition, Server, TokenFile
 from gpusteward.metrics.exposure import Exposure
 from gpusteward.metrics.page import render
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+JOIN_SECONDS = 1.0
+"""How long a stop waits for the sampler: a read that hangs must not hold up the process's end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a composition root has put together.
 
     Attributes:
-        config: the settings to start with.
-        watch: where changed settings come from.
+        watch: the settings, and where changed ones come from.
         source: where readings come from; closed at the end.
         clock: the time.
         mode: `real` or `simulated`.
@@ -49,7 +51,6 @@ class Parts:
         warm_up: run before serving, with the pipeline; None = nothing.
     """
 
-    config: Config
     watch: ConfigWatch
     source: DeviceSource
     clock: Clock
@@ -90,12 +91,13 @@ class RunningAgent:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._config = parts.config
+        self._config = parts.watch.config
+        self._refused: GpustewardError | None = None
         self._own_process = ProcessCollector(registry=None)
-        book = price_book(parts.config.pricing)
-        self._exposure = self._exposed(parts.config, book)
-        self._pipeline = Pipeline(parts.config, book, parts.mode)
-        token_file = parts.config.agent.bearer_token_file
+        book = price_book(self._config.pricing)
+        self._exposure = self._exposed(self._config, book)
+        self._pipeline = Pipeline(self._config, book, parts.mode)
+        token_file = self._config.agent.bearer_token_file
         token = TokenFile(token_file) if token_file else None
         self._exposition = Exposition(parts.clock, render(None, self._exposure, self._own_process), token)
         self._server = Server(self._exposition, parts.listen)
@@ -111,6 +113,10 @@ class RunningAgent:
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
+        self.serve(ready)
+
+    def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`, in whichever thread; signals are the caller's."""
         if self._parts.warm_up is not None:
             self._parts.warm_up(self._pipeline)
         thread = threading.Thread(target=self._sampler.run, name="sampler", daemon=True)
@@ -119,29 +125,38 @@ class RunningAgent:
             self._server.run(ready)
         finally:
             self._sampler.stop()
-            thread.join(timeout=1.0)
+            thread.join(timeout=JOIN_SECONDS)
             self._parts.source.close()
 
-    def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
+    def stop(self) -> None:
+        """Ask `serve` to return. From any thread or signal handler."""
         self._sampler.stop()
         self._server.stop()
+
+    def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self.stop()
 
     def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
         self._parts.watch.request()
 
     def _before_cycle(self) -> float:
         """Take up a changed config; the interval in force."""
-        changed = self._parts.watch.poll()
+        watch = self._parts.watch
+        changed = watch.poll()
         if changed is not None:
             self._take_up(changed)
+        if watch.error is not self._refused:
+            self._refused = watch.error
+            if watch.error is not None:
+                log.error("the changed config is refused and the old one runs on: %s", watch.error)
+            self._exposure = self._exposed(self._config, self._pipeline.book)
         return self._config.agent.interval_seconds
 
     def _take_up(self, config: Config) -> None:
         try:
             book = price_book(config.pricing)
-        except (CatalogueError, GpustewardError) as error:
+        except GpustewardError as error:
             self._parts.watch.refuse(error)
-            log.error("the config is valid but its catalogue is not; the old one stays: %s", error)  # noqa: TRY400 - a person's mistake, not a bug
             return
         for path in restart_needed(self._config, config):
             log.warning("%s changed; it takes effect at the next start", path)
@@ -163,7 +178,4 @@ class RunningAgent:
         )
 
     def _publish(self, snapshot: Snapshot) -> None:
-        watch = self._parts.watch
-        if self._exposure.reload_success != watch.last_success:
-            self._exposure = self._exposed(self._config, self._pipeline.book)
         self._exposition.publish(snapshot, render(snapshot, self._exposure, self._own_process))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name, load
+from gpusteward.config import ConfigWatch, config_path, environment_node_name
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
 from gpusteward.devices.simulated import SimulatedSource
@@ -49,8 +49,8 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
         GpustewardError: the config or address cannot be used, or `real` found no GPU source.
     """
     clock = SystemClock()
-    path = config_path(given_path)
-    config = load(path)
+    watch = ConfigWatch(config_path(given_path), clock)
+    config = watch.config
     now = clock.now()
     choice = _choose(config, mode, now)
     simulated = choice.mode == "simulated"
@@ -60,8 +60,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
 
     agent = RunningAgent(
         Parts(
-            config=config,
-            watch=ConfigWatch(path, clock),
+            watch=watch,
             source=choice.source,
             clock=clock,
             mode=choice.mode,
