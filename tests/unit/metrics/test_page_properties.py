@@ -30,7 +30,7 @@ from tests import snapshots
 from tests.pages import labels_of, parsed, parsed_openmetrics, value, values
 
 # Any text at all, lone surrogates included: labels come from pages that others write.
-TEXTS = st.text(st.characters(codec=None), max_size=8)
+TEXTS = st.text(st.characters(codec=None) | st.sampled_from('"\\\n\udc80{},='), max_size=8)
 ANY = settings(max_examples=60, deadline=None)  # a draw is a whole fleet, and machines differ
 HOLDERS = st.builds(Holder, TEXTS, TEXTS, TEXTS)
 SIGNALS = st.dictionaries(st.sampled_from(Signal), st.floats(), max_size=6)
