@@ -50,19 +50,19 @@ def market_price(rows: Sequence[PriceRow], model: str) -> MarketPrice | None:
         rows: the catalogue.
         model: our name of the model.
     """
-    offers: dict[str, list[tuple[Fraction, str, PriceRow]]] = defaultdict(list)
+    offers: dict[str, list[tuple[Fraction, PriceRow]]] = defaultdict(list)
     for row in rows:
         sold = row.model == model and row.on_demand_kind == ON_DEMAND
         if sold and row.on_demand_micro and row.gpus and row.gpus >= 1:
-            price = row.on_demand_micro / row.gpus
-            offers[row.provider.casefold()].append((price, row.instance_type, row))
+            offers[row.provider.casefold()].append((row.on_demand_micro / row.gpus, row))
     if not offers:
         return None
-    cheapest = sorted(min(found, key=lambda item: item[:2]) for found in offers.values())
-    return MarketPrice(
-        micro=Fraction(median(price for price, _, _ in cheapest)),
-        least=tuple((price, row) for price, _, row in cheapest),
-    )
+    cheapest = sorted((min(found, key=_by_price) for found in offers.values()), key=_by_price)
+    return MarketPrice(micro=Fraction(median(price for price, _ in cheapest)), least=tuple(cheapest))
+
+
+def _by_price(offer: tuple[Fraction, PriceRow]) -> tuple[Fraction, tuple[str, str, str]]:
+    return (offer[0], offer[1].key)
 
 
 def model_price(grounds: Grounds, facts: NodeFacts, gpus: NodeGpus) -> Offer | str:

@@ -212,9 +212,10 @@ def _explain_model(book: PriceBook, model: Model) -> Report:
         for price, row in market.least
     ]
     low, high = market.least[0][0], market.least[-1][0]
+    over = f"{len(rows)} provider{'s' * (len(rows) > 1)}"
     answer = (
-        f"median {_money(market.micro)}, {_money(low)} to {_money(high)} over {len(rows)} "
-        f"provider{'s' * (len(rows) > 1)}; used, with low confidence, for nodes that have no price of their own"
+        f"median {_money(market.micro)}, {_money(low)} to {_money(high)} over {over}; used, with low "
+        "confidence, for nodes that have no price of their own"
     )
     return Report((head, "", "each provider's least", *_indented(_table(header, rows)), "", answer))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpusteward.model import Confidence, PriceSource
 from gpusteward.pricing.models import same_model
 from gpusteward.pricing.offers import Offer, amount
+from gpusteward.units import to_micro
 
 if TYPE_CHECKING:
     from gpusteward.config.settings import BookEntry
@@ -58,12 +59,11 @@ def price_book(grounds: Grounds, facts: NodeFacts, gpus: NodeGpus) -> Offer | st
         return f"no entry matches {len(chosen) - len(priced)} of its {len(chosen)} GPUs"
     number, whole = priced[0]
     if whole.node_per_hour is not None:
-        return _offer([(number, whole)], facts, node_micro=amount(whole.node_per_hour))
-    if any(entry.node_per_hour is not None for _, entry in priced):
+        return _offer([(number, whole)], facts, node_micro=to_micro(whole.node_per_hour))
+    each = [entry.gpu_per_hour for _, entry in priced if entry.gpu_per_hour is not None]
+    if len(each) < len(priced):
         return "entries for the node and for its GPUs match together"
-    return _offer(
-        priced, facts, gpu_micro=tuple(amount(entry.gpu_per_hour or "") or 0 for _, entry in priced)
-    )
+    return _offer(priced, facts, gpu_micro=tuple(to_micro(price) for price in each))
 
 
 def _matches(entry: BookEntry, facts: NodeFacts) -> bool:

@@ -16,7 +16,7 @@ from gpusteward.units import to_micro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _BOM = "\ufeff"
 
 
