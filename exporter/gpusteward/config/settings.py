@@ -128,7 +128,7 @@ class DcgmSettings(Section):
     max_bytes: Annotated[Bytes, Field(ge=1024)] = Field(
         default=16 * 1024 * 1024,
         description="Largest page accepted, in bytes after decompression. "
-        "Real pages of 8 GPUs are under a million; this only guards memory.",
+        "Recorded pages of 8 GPUs are under 10 kB; this only guards memory.",
     )
     holder_labels: Literal["auto", "always", "never"] = Field(
         default="auto",
