@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gpusteward.config.rules import Finding
 
 MAX_BYTES = 1024 * 1024
+MAX_PROBLEMS = 100
+"""Most problems that are shown: a file with more is another kind of file, and its message would flood a log."""
 
 
 def load(path: Path | str) -> Config:
@@ -62,8 +64,10 @@ def parse(text: str, name: str) -> Config:
     located = sorted(
         ((flaw.line or _line(flaw.place, document), flaw) for flaw in flaws), key=lambda each: each[0]
     )
-    problems = tuple(_problem(flaw, line, name) for line, flaw in located)
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    problems = tuple(_problem(flaw, line, name) for line, flaw in located[:MAX_PROBLEMS])
+    if more := located[MAX_PROBLEMS:]:
+        problems += (Problem(name, f"{len(more)} more are not shown", "correct these first"),)
+    count = "1 problem" if len(located) == 1 else f"{len(located)} problems"
     raise ConfigError(f"{name} has {count}", problems)
 
 

@@ -58,7 +58,7 @@ _CURRENCY: Place = ("pricing", "currency")
 
 
 def _listen(config: Config) -> Findings:
-    """`agent.listen` is `host:port`, `[IPv6]:port` or `:port`; the port is from 1 to 65535."""
+    """`agent.listen` is `host:port`, `[IPv6]:port` or `:port`; the port is at most 65535."""
     try:
         parse_listen(config.agent.listen)
     except ValueError as error:
@@ -70,7 +70,7 @@ def _timeout(config: Config) -> Findings:
     """`sources.dcgm.timeout_seconds` is at most 0.9 of `agent.interval_seconds`, where dcgm may be read."""
     interval, timeout = config.agent.interval_seconds, config.sources.dcgm.timeout_seconds
     most = TIMEOUT_PART * interval
-    if config.agent.source in ("auto", "dcgm") and timeout > most:
+    if config.agent.source in ("auto", "dcgm") and timeout is not None and timeout > most:
         yield Finding(
             (_TIMEOUT, _INTERVAL, ("agent", "source")),
             f"a read may take timeout_seconds ({timeout:g}), more than {TIMEOUT_PART} of "

@@ -65,6 +65,14 @@ def test_one_problem_is_counted_in_the_singular() -> None:
         parse("zone: a", "f.yaml")
 
 
+def test_all_of_a_hundred_problems_are_shown_and_beyond_that_the_rest_is_counted() -> None:
+    keys = [f"zone{i}: 1\n" for i in range(102)]
+    assert len(problems("".join(keys[:100]))) == 100
+    found = problems("".join(keys))
+    assert len(found) == 101
+    assert found[-1] == "f.yaml: 2 more are not shown (correct these first)"
+
+
 def test_a_rule_is_not_told_about_a_setting_that_could_not_be_read() -> None:
     found = problems("agent: {interval_seconds: soon}\nsources: {dcgm: {timeout_seconds: 600}}")
     assert len(found) == 1
@@ -72,7 +80,7 @@ def test_a_rule_is_not_told_about_a_setting_that_could_not_be_read() -> None:
 
 
 def test_a_rule_is_told_beside_an_unknown_setting_elsewhere_in_its_section() -> None:
-    found = problems("agent: {interval_seconds: 1, zzz: 1}")
+    found = problems("agent: {listen: nowhere, zzz: 1}")
     assert len(found) == 2
 
 
