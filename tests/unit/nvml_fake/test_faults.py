@@ -200,7 +200,7 @@ def test_an_attribute_taken_away_is_not_supported_and_the_rest_is(h100: FakeNvml
     assert on_h100.code("n.nvmlDeviceGetFanSpeed(g)") == pynvml.NVML_ERROR_NOT_SUPPORTED
 
 
-def test_a_thousand_changes_and_faults_leave_no_memory_or_descriptor_behind(
+def test_hundreds_of_changes_and_faults_leave_no_memory_or_descriptor_behind(
     h100: FakeNvml, on_h100: Client
 ) -> None:
     on_h100.run(
