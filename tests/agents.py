@@ -30,15 +30,18 @@ class Agent:
         process: the process.
         url: `http://127.0.0.1:PORT`.
         log: the lines it has written so far, standard output and error.
+        token: bearer token that requests show unless they say otherwise; empty for none.
     """
 
     process: subprocess.Popen[str]
     url: str = ""
     log: list[str] = field(default_factory=list)
+    token: str = ""
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and body of a path; an error status is an answer, not an exception."""
-        request = urllib.request.Request(self.url + path, headers=dict(headers or {}))  # noqa: S310 - loopback http
+        shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(self.url + path, headers={**shown, **(headers or {})})  # noqa: S310 - loopback http
         try:
             with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback http
                 return response.status, dict(response.headers), response.read().decode()
@@ -75,7 +78,7 @@ class Agent:
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Agent]:
+def running(*arguments: str, env: Mapping[str, str] | None = None, token: str = "") -> Iterator[Agent]:
     """Run `gpusteward ARGUMENTS` until the block ends; it must then stop by itself within 10 s."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gpusteward", *arguments],
@@ -84,7 +87,7 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[A
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
     )
-    agent = Agent(process)
+    agent = Agent(process, token=token)
     assert process.stdout is not None
     reader = threading.Thread(target=_read, args=(process.stdout, agent.log), daemon=True)
     reader.start()
