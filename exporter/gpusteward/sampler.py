@@ -28,13 +28,13 @@ WARM_UP_STEP_SECONDS = 30.0
 
 
 def warm_up(source: DeviceSource, pipeline: Pipeline, now: Moment, minutes: float) -> None:
-    """Take a simulated fleet through the minutes before `now`, so that windows are full at the first page.
+    """Take a simulated fleet through the minutes up to `now`, so that windows are full at the first page.
 
     The source must be able to tell the past, as only a simulated one can.
     """
     health = CollectHealth(success=True, reason="", message="", last_success=None, duration_seconds=0.0)
     steps = int(minutes * 60 / WARM_UP_STEP_SECONDS)
-    for step in range(steps, 0, -1):
+    for step in range(steps, -1, -1):
         pipeline.take(source.read(now.plus(-step * WARM_UP_STEP_SECONDS)), health)
 
 

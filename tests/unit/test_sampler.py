@@ -143,8 +143,10 @@ def test_warm_up_fills_the_windows_before_the_first_page() -> None:
     clock = TurnedClock()
     source, pipe = Scripted(clock, answer), pipeline()
     warm_up(source, pipe, clock.now(), 45.0)
-    assert len(source.reads) == 45 * 60 / WARM_UP_STEP_SECONDS
-    assert source.reads[-1].monotonic == clock.now().monotonic - WARM_UP_STEP_SECONDS
+    assert len(source.reads) == 45 * 60 / WARM_UP_STEP_SECONDS + 1
+    assert source.reads[0] == clock.now().plus(-45 * 60)
+    assert source.reads[-1] == clock.now()
+    clock.turn(3.0)
     snapshot = Sampler(source, pipe, lambda _: None, lambda: 5.0, clock).cycle(clock.now())
     verdict = snapshot.nodes[0].gpus[0].leaves[0].verdict
     assert verdict.reason == "mean activity 50.0% over 30 min"
