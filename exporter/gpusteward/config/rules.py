@@ -45,7 +45,7 @@ class Finding:
 
     @property
     def place(self) -> Place:
-        """Where it is shown when nothing tells which setting was written."""
+        """Where it is shown."""
         return self.entry or self.reads[0]
 
 
