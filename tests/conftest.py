@@ -1,4 +1,4 @@
-"""What every test may use: golden files, with one switch that rewrites them; property tests without a clock."""
+"""What every test may use: golden files with a switch that rewrites them, property tests without a clock."""
 
 from __future__ import annotations
 
