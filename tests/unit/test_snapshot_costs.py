@@ -150,3 +150,29 @@ def test_an_h100_is_priced_by_its_eighths_and_no_more(
     assert causes.get("free", "unallocated") == "unallocated"
     assert causes.get("stranded", "stranded") == "stranded"
     assert {leaf.leaf.device.kind for leaf in node.gpus[0].leaves} <= set(LeafKind)
+
+
+def test_a_changed_price_counts_from_the_next_sample_and_restates_nothing() -> None:
+    config = Config()
+    pipeline = Pipeline(config, PriceBook(bundled_catalogue(), config.pricing), "real")
+
+    def sample(seconds: float) -> NodeSnapshot:
+        facts = NodeFacts(name="n1", provider="aws", instance_type="g6.xlarge", region="us-east-1")
+        node = NodeReadings(node="n1", gpus=tuple(whole("NVIDIA L4", 1)), facts=facts)
+        readings = Readings(at=T0.plus(seconds), source="dcgm", nodes=(node,))
+        return pipeline.take(readings, HEALTH).nodes[0]
+
+    def cost(node: NodeSnapshot) -> int:
+        return sum(charge.cost for charge in node.gpus[0].leaves[0].charges)
+
+    sample(0.0)
+    before = cost(sample(10.0))
+    assert before == 10_000_000 * 10**9 * 804_800
+    dearer = Config.model_validate(
+        {"pricing": {"book": [{"instance_type": "g6.*", "node_per_hour": "1.00"}]}}
+    )
+    pipeline.reconfigure(dearer, PriceBook(bundled_catalogue(), dearer.pricing))
+    assert pipeline.book.settings is dearer.pricing
+    after = sample(20.0)
+    assert cost(after) - before == 10_000_000 * 10**9 * 1_000_000
+    assert after.conservation_error == 0
