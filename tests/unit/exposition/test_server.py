@@ -139,6 +139,15 @@ def test_no_host_means_every_address() -> None:
         assert status(f"127.0.0.1:{port}") == 200
 
 
+def test_small_answers_on_kept_connections_are_not_held_back_for_40_ms() -> None:
+    server = Server(app(), "127.0.0.1:0")
+    with connected(server):
+        accepted, _ = server._socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    server.close()
+
+
 def test_a_server_that_never_ran_gives_its_address_back() -> None:
     server = Server(app(), "127.0.0.1:0")
     address = server.address
