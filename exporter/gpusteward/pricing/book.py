@@ -76,6 +76,8 @@ class PriceBook:
         """How many GPUs the node has by rights: as its facts say, else as its instance type has.
 
         A fractional instance type has one device. None when neither tells; then the most ever seen counts.
+        The type is taken at its word, for before the first reading nothing contradicts it: where its price is
+        refused because the GPUs are of another model, its count still stands until the type is corrected.
         """
         if facts.gpus is not None:
             return facts.gpus
