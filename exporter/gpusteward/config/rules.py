@@ -144,8 +144,7 @@ def _unpriced_currency(config: Config) -> Findings:
         yield Finding(
             (_CURRENCY,),
             f"is {pricing.currency}, but no price is in it: the bundled catalogue is in USD",
-            "set pricing.usd_exchange_rate, or prices of your own in pricing.book; "
-            "else only nodes with a price annotation are priced",
+            "set pricing.usd_exchange_rate, or prices of your own in pricing.book; else no node is priced",
         )
 
 
