@@ -3,75 +3,38 @@
 from __future__ import annotations
 
 import logging
-import socket
-from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name
-from gpusteward.devices.auto import AutoSource
-from gpusteward.devices.dcgm import DcgmSource
-from gpusteward.devices.simulated import SimulatedSource
-from gpusteward.errors import GpustewardError
+from gpusteward.config import ConfigWatch, config_path
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sampler import warm_up
-
-if TYPE_CHECKING:
-    from gpusteward.clock import Moment
-    from gpusteward.config import Config
-    from gpusteward.devices import DeviceSource
-    from gpusteward.snapshot import Pipeline
+from gpusteward.sources import real_source, simulated_source
 
 log = logging.getLogger(__name__)
-
-NO_NVML = "nvml: not in this version"
 
 
 def run(given_path: str | None) -> None:
     """Run the agent until it is told to stop.
 
+    Args:
+        given_path: the config file; None = the environment's, else the defaults.
+
     Raises:
-        GpustewardError: the config or the address cannot be used.
+        GpustewardError: the config, its source or the address cannot be used.
     """
     clock = SystemClock()
     watch = ConfigWatch(config_path(given_path), clock)
-    config = watch.config
-    now = clock.now()
-    source = open_source(config, now)
+    config, now = watch.config, clock.now()
     simulated = config.agent.source == "simulated"
-
-    def warm(pipeline: Pipeline) -> None:
-        warm_up(source, pipeline, now, config.sources.simulated.warmup_minutes)
-
     agent = RunningAgent(
         Parts(
             watch=watch,
-            source=source,
+            source=simulated_source(config, now) if simulated else real_source(config),
             clock=clock,
             mode="simulated" if simulated else "real",
             listen=config.agent.listen,
-            warm_up=warm if simulated else None,
+            warmed_up_at=now if simulated else None,
         )
     )
     if simulated:
         log.warning("SIMULATED fleet: every figure is made up (agent.source is simulated)")
     agent.run(lambda: log.info("serving http://%s/metrics", agent.address))
-
-
-def open_source(config: Config, now: Moment) -> DeviceSource:
-    """The source that the config asks for.
-
-    Raises:
-        GpustewardError: there is no such source in this version.
-    """
-    if config.agent.source == "simulated":
-        return SimulatedSource(config.sources.simulated, now)
-    node = config.node.name or environment_node_name() or socket.gethostname()
-    dcgm = DcgmSource(config.dcgm, node)
-    if config.agent.source == "dcgm":
-        return dcgm
-    if config.agent.source == "nvml":
-        raise GpustewardError(
-            "agent.source nvml is not in this version",
-            "set agent.source to dcgm and sources.dcgm.url to a dcgm-exporter page",
-        )
-    return AutoSource([dcgm], notes=(NO_NVML,))

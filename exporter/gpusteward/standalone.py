@@ -5,18 +5,14 @@ real: this machine's GPUs. simulated: a made-up fleet through the same pipeline,
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name
-from gpusteward.devices.auto import AutoSource
-from gpusteward.devices.dcgm import DcgmSource
-from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.config import ConfigWatch, config_path, parse_listen
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sampler import warm_up
+from gpusteward.sources import real_source, simulated_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from gpusteward.clock import Moment
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
-    from gpusteward.snapshot import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +45,9 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     """
     clock = SystemClock()
     watch = ConfigWatch(config_path(given_path), clock)
-    config = watch.config
+    _refuse_open_access(listen, watch.config)
     now = clock.now()
-    choice = _choose(config, mode, now)
-    simulated = choice.mode == "simulated"
-
-    def warm(pipeline: Pipeline) -> None:
-        warm_up(choice.source, pipeline, now, config.sources.simulated.warmup_minutes)
-
+    choice = _choose(watch.config, mode, now)
     agent = RunningAgent(
         Parts(
             watch=watch,
@@ -65,7 +55,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
             clock=clock,
             mode=choice.mode,
             listen=listen,
-            warm_up=warm if simulated else None,
+            warmed_up_at=now if choice.mode == "simulated" else None,
         )
     )
     for line in _banner(choice, agent.address):
@@ -73,18 +63,41 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     agent.run()
 
 
+def _refuse_open_access(listen: str, config: Config) -> None:
+    """Raise unless only this machine can connect, or a token is asked for."""
+    try:
+        host = parse_listen(listen).host
+    except ValueError:
+        return  # the server says what is wrong with it
+    loopback = host in {"localhost", "::1"} or host.startswith("127.")
+    if not loopback and not config.agent.bearer_token_file:
+        raise GpustewardError(
+            f"--listen {listen} would serve everybody without a token",
+            "set agent.bearer_token_file, or listen on 127.0.0.1",
+        )
+
+
 def _choose(config: Config, mode: str, now: Moment) -> _Choice:
-    if mode == "simulated":
-        return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
-    node = config.node.name or environment_node_name() or socket.gethostname()
-    real = AutoSource([DcgmSource(config.dcgm, node)], notes=("nvml: not in this version",))
+    """The mode that the command asks for; `auto` leaves it to the config, and then to what answers.
+
+    Only where neither names a source does a machine without a GPU get a simulated fleet: a source that was
+    asked for and does not answer is waited for, or is an error where `--mode real` asks for it now.
+    """
+    named = config.agent.source
+    if mode == "simulated" or (mode == "auto" and named == "simulated"):
+        return _Choice("simulated", simulated_source(config, now), "asked for")
+    if named == "simulated":
+        raise GpustewardError("--mode real, and agent.source is simulated", "leave one of them out")
+    real = real_source(config)
     try:
         real.read(now)
     except SourceError as error:
-        real.close()
         if mode == "real":
             raise GpustewardError(error.message, error.hint) from error
-        return _Choice("simulated", SimulatedSource(config.sources.simulated, now), error.message)
+        if named != "auto":
+            return _Choice("real", real, f"waiting for {named}: {error.message}")
+        real.close()
+        return _Choice("simulated", simulated_source(config, now), error.message)
     return _Choice("real", real, f"reading {real.name}")
 
 

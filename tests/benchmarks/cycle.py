@@ -83,7 +83,7 @@ class Peer:
 def stages(cycles: int) -> Iterator[Line]:
     """Processor time of each stage; the page against prometheus_client's own text of the same families."""
     source, pipeline, watch = benchmark_fleet(), new_pipeline(), Stopwatch()
-    warm_up(source, pipeline, EPOCH, 45.0)
+    warm_up(source, pipeline, EPOCH, 45.0, lambda: False)
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "page.prom"
         dcgm = DcgmSource(DcgmSettings(file=str(file)), "benchmark")
@@ -126,7 +126,7 @@ def _against_peer(snapshot: Snapshot, watch: Stopwatch) -> None:
 def series() -> Iterator[Line]:
     """Series on the page, by family, and what a pod adds to them."""
     source, pipeline = benchmark_fleet(), new_pipeline()
-    warm_up(source, pipeline, EPOCH, 45.0)
+    warm_up(source, pipeline, EPOCH, 45.0, lambda: False)
     page = render(pipeline.take(source.read(EPOCH), HEALTH), EXPOSURE).text.decode()
     shown = series_of(page)
     budget = Config().metrics.series_budget

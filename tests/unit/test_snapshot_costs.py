@@ -176,3 +176,38 @@ def test_a_changed_price_counts_from_the_next_sample_and_restates_nothing() -> N
     after = sample(20.0)
     assert cost(after) - before == 10_000_000 * 10**9 * 1_000_000
     assert after.conservation_error == 0
+
+
+def test_overrides_that_are_withdrawn_leave_no_trace() -> None:
+    stated = Config.model_validate({"node": {"provider": "aws", "instance_type": "g6.xlarge", "gpus": 3}})
+    pipeline = Pipeline(stated, PriceBook(bundled_catalogue(), stated.pricing), "real")
+
+    def sample(seconds: float) -> NodeSnapshot:
+        node = NodeReadings(node="n1", gpus=tuple(whole("NVIDIA L4", 1)))
+        return pipeline.take(Readings(at=T0.plus(seconds), source="dcgm", nodes=(node,)), HEALTH).nodes[0]
+
+    before = sample(0.0)
+    assert (before.facts.instance_type, before.expected) == ("g6.xlarge", 3)
+    pipeline.reconfigure(Config(), PriceBook(bundled_catalogue(), Config().pricing))
+    after = sample(5.0)
+    assert (after.facts, after.expected) == (NodeFacts(name="n1"), 1)
+    assert after.rate is not None
+    assert after.rate.rate.source == "model"
+
+
+def test_counters_survive_any_setting_for_ended_holders() -> None:
+    config = Config.model_validate({"metrics": {"ended_holder_seconds": 0}})
+    pipeline = Pipeline(config, PriceBook(bundled_catalogue(), config.pricing), "real")
+    held_seconds = []
+    for step in range(4):
+        node = NodeReadings(node="n1", gpus=tuple(whole("NVIDIA L4", 1)))
+        readings = Readings(at=T0.plus(5.0 * step), source="dcgm", nodes=(node,))
+        (leaf,) = pipeline.take(readings, HEALTH).nodes[0].gpus[0].leaves
+        held_seconds.append(sum(charge.held for charge in leaf.charges) / 10**15)
+    assert held_seconds == [0.0, 5.0, 10.0, 15.0]
+
+
+def test_more_gpus_than_nominal_are_shown_as_that() -> None:
+    (node,) = taken("aws", "g6.12xlarge", whole("NVIDIA L4", 5)).nodes
+    assert (node.expected, node.seen) == (4, 5)
+    assert sum(gpu_rates(node)) == 4_601_600

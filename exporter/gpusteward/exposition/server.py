@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from gpusteward.exposition.responses import App
 
-_MOST_CONNECTIONS: Final = 100
+MOST_CONNECTIONS = 1000
+"""Above it every path answers 503, /livez too, so it is far above what scrapers need."""
+
 _MOST_HEADER_BYTES: Final = 16 * 1024
 _STOP_SECONDS: Final = 4  # a stop takes up to half a second more, and 5 are promised
 
@@ -48,7 +50,7 @@ class Server:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=_MOST_CONNECTIONS,
+                limit_concurrency=MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )

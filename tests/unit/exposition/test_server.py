@@ -224,7 +224,8 @@ def test_a_client_that_leaves_early_costs_nothing(sent: bytes) -> None:
         until_no_connection(server)
 
 
-def test_too_many_connections_are_told_so_and_room_again_is_used() -> None:
+def test_too_many_connections_are_told_so_and_room_again_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpusteward.exposition.server.MOST_CONNECTIONS", 100)
     with running(app()) as server:
         crowd = [connected(server) for _ in range(120)]
         assert status(server.address) == 503
