@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_SECONDS = 30.0
+OWN_ADDRESS = r"(?:serving|overview) +(http://[^/\s]+)"
+"""How `agent` and `up` say where they listen; other addresses in their logs are of others."""
 
 
 @dataclass
@@ -65,12 +67,12 @@ class Agent:
             assert time.monotonic() < deadline, f"{pattern!r} did not come:\n{page}\n{''.join(self.log)}"
             time.sleep(0.1)
 
-    def wait_for_log(self, text: str, seconds: float = START_SECONDS) -> None:
-        """Wait until the process has written the text."""
+    def wait_for_log(self, pattern: str, seconds: float = START_SECONDS) -> None:
+        """Wait until the process has written a line that matches."""
         deadline = time.monotonic() + seconds
-        while not any(text in line for line in self.log):
+        while not any(re.search(pattern, line) for line in self.log):
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{''.join(self.log)}"
-            assert time.monotonic() < deadline, f"{text!r} did not come:\n{''.join(self.log)}"
+            assert time.monotonic() < deadline, f"{pattern!r} did not come:\n{''.join(self.log)}"
             time.sleep(0.02)
 
     def signal(self, number: signal.Signals) -> None:
@@ -92,8 +94,8 @@ def running(*arguments: str, env: Mapping[str, str] | None = None, token: str = 
     reader = threading.Thread(target=_read, args=(process.stdout, agent.log), daemon=True)
     reader.start()
     try:
-        agent.wait_for_log("http://")
-        agent.url = re.findall(r"http://[^/\s]+", "".join(agent.log))[0]
+        agent.wait_for_log(OWN_ADDRESS)
+        (agent.url,) = set(re.findall(OWN_ADDRESS, "".join(agent.log)))
         _until_ready(agent)
         yield agent
     finally:

@@ -188,3 +188,38 @@ def test_up_finds_a_dcgm_page_and_is_then_real(tmp_path: Path) -> None:
         with running("up", "--config", str(path), "--listen", "127.0.0.1:0") as agent:
             assert any(line.startswith("This machine's GPUs (reading dcgm)") for line in agent.log)
             assert 'gpusteward_build_info{mode="real"' in agent.metrics()
+
+
+def test_another_currency_waits_for_a_restart_since_no_sum_mixes_two(tmp_path: Path) -> None:
+    with DcgmServer(H100_PAGE) as server, agent_with(dcgm_config(server.url), tmp_path) as agent:
+        yen = 'pricing: {currency: JPY, usd_exchange_rate: "150"}'
+        (tmp_path / "gpusteward.yaml").write_text(dcgm_config(server.url, yen))
+        page = agent.wait_for(r"^gpusteward_config_reload_success 0\.0")
+        assert 'gpusteward_price_info{catalogue_date="2026-08-03",currency="USD"}' in page
+        assert cost_sum(page) == pytest.approx(55.04)
+        agent.wait_for_log("no sum mixes two currencies")
+
+
+def test_what_is_withdrawn_from_the_config_is_forgotten(tmp_path: Path) -> None:
+    with DcgmServer(H100_PAGE) as server, agent_with(dcgm_config(server.url), tmp_path) as agent:
+        assert 'source="catalogue"' in agent.metrics()
+        file = tmp_path / "gpusteward.yaml"
+        file.write_text(dcgm_config(server.url).replace(f"node: {H100_NODE}", ""))
+        agent.wait_for(r"^gpusteward_gpu_price_per_hour\{.*confidence=\"low\".*source=\"model\"")
+
+
+def test_up_waits_for_a_source_that_the_config_names_and_does_not_simulate(tmp_path: Path) -> None:
+    path = tmp_path / "gpusteward.yaml"
+    path.write_text('{agent: {source: dcgm}, sources: {dcgm: {url: "http://127.0.0.1:1/metrics"}}}')
+    with running("up", "--config", str(path), "--listen", "127.0.0.1:0") as agent:
+        assert any(line.startswith("This machine's GPUs (waiting for dcgm") for line in agent.log)
+        assert 'gpusteward_build_info{mode="real"' in agent.metrics()
+
+
+def test_the_config_of_this_node_says_nothing_of_simulated_ones(tmp_path: Path) -> None:
+    path = tmp_path / "gpusteward.yaml"
+    path.write_text(f"{{node: {H100_NODE}, agent: {{source: simulated}}}}")
+    with running("up", "--config", str(path), "--listen", "127.0.0.1:0") as agent:
+        page = agent.metrics()
+        assert 'gpusteward_node_price_per_hour{node="train-h100-1"} 55.04' in page
+        assert 'gpusteward_node_price_per_hour{node="edge-t4-1"} 0.752' in page

@@ -154,3 +154,17 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         assert listing.stderr is not None
         listing.stdout.close()
         assert listing.stderr.read() == b""
+
+
+def test_up_does_not_serve_everybody_without_a_token() -> None:
+    code, out, err = gpusteward("up", "--mode", "simulated", "--listen", "0.0.0.0:0")
+    assert (code, out) == (1, "")
+    assert "would serve everybody without a token" in err
+
+
+def test_real_mode_and_a_simulated_source_contradict_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "gpusteward.yaml"
+    path.write_text("agent: {source: simulated}")
+    code, _, err = gpusteward("up", "--mode", "real", "--config", str(path))
+    assert code == 1
+    assert "leave one of them out" in err
