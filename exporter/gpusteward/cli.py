@@ -17,8 +17,7 @@ from gpusteward.errors import GpustewardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpusteward.model import NodeFacts
-    from gpusteward.pricing import NodeGpus, PriceBook, Report
+    from gpusteward.pricing import PriceBook, Report, SeenNode
 
 DEFAULT_LISTEN = "127.0.0.1:9455"
 
@@ -131,10 +130,11 @@ def _add_prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     explaining.add_argument("subject", metavar="NODE-OR-MODEL")
     explaining.add_argument(
         "--agent",
-        default=f"http://{DEFAULT_LISTEN}",
         metavar="URL",
-        help="the agent that is asked for a node; default %(default)s",
+        help="the agent that is asked for a node; "
+        f"default http://{DEFAULT_LISTEN}, asked only for what is no instance type and no model",
     )
+    explaining.add_argument("--token-file", metavar="FILE", help="the agent's bearer token, if it wants one")
     checking = prices.add_parser("check", help="check a price CSV; all problems at once")
     checking.add_argument("file", metavar="FILE")
     for command, action in ((listing, _list_prices), (explaining, _explain_price), (checking, _check_prices)):
@@ -153,19 +153,22 @@ def _explain_price(arguments: argparse.Namespace) -> int:
 
     book = _book(arguments.config)
     report = explain(book, arguments.subject)
-    if not report.ok:  # neither an instance type nor a model: perhaps a node, which only an agent knows
-        report = explain(book, arguments.subject, _nodes(arguments.agent, report))
+    if arguments.agent or not report.ok:  # perhaps a node, which only an agent knows
+        report = explain(book, arguments.subject, _nodes(arguments, report))
     return _print(report)
 
 
-def _nodes(url: str, otherwise: Report) -> list[tuple[NodeFacts, NodeGpus]]:
+def _nodes(arguments: argparse.Namespace, otherwise: Report) -> list[SeenNode]:
     """The nodes that the agent sees; when none answers, what is wrong with the subject is said first."""
+    from gpusteward.config import read_token
     from gpusteward.exposition import nodes_of_agent
 
+    token = read_token(arguments.token_file) if arguments.token_file else ""
     try:
-        return nodes_of_agent(url)
+        return nodes_of_agent(arguments.agent or f"http://{DEFAULT_LISTEN}", token)
     except GpustewardError as error:
-        raise GpustewardError("\n".join((*otherwise.lines, error.message)), error.hint) from error
+        unknown = () if otherwise.ok else otherwise.lines
+        raise GpustewardError("\n".join((*unknown, error.message)), error.hint) from error
 
 
 def _check_prices(arguments: argparse.Namespace) -> int:

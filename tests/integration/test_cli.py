@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gpusteward.pricing.offers import shown
 from tests.agents import running
 from tests.conftest import ROOT
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Golden
+
+
+SECRET = "s3cret"  # noqa: S105 - a test's own, of no other use
+SUBJECTS = ["p5.48xlarge", "g6.12xlarge", "NVIDIA L4", "nvidia-tesla-t4", "g6", "a100"]
 
 
 def gpusteward(*arguments: str) -> tuple[int, str, str]:
@@ -63,21 +69,75 @@ def test_a_bad_config_stops_the_agent_at_its_start(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("subject", ["p5.48xlarge", "g6.12xlarge", "NVIDIA L4", "nvidia-tesla-t4"])
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_price_is_explained_as_committed(subject: str, golden: Golden) -> None:
     code, out, err = gpusteward("prices", "explain", subject)
     assert (code, err) == (0, "")
     golden(out, f"tests/golden/prices/{subject.replace(' ', '-')}.txt")
 
 
-def test_a_node_is_explained_by_asking_the_agent() -> None:
+def test_every_node_is_explained_by_asking_the_agent_with_the_price_that_it_charges() -> None:
     with running("up", "--mode", "simulated", "--listen", "127.0.0.1:0") as agent:
-        code, out, _ = gpusteward("prices", "explain", "train-h100-1", "--agent", agent.url)
-        assert code == 0
-        assert "6.88" in out
+        nodes = json.loads(agent.get("/snapshot")[2])["nodes"]
+        for node in nodes:
+            code, out, err = gpusteward("prices", "explain", node["node"], "--agent", agent.url)
+            said = out + err
+            assert said.startswith(f"node {node['node']}: ")
+            assert "The two differ" not in said
+            if node["price"] is None:
+                assert (code, out) == (1, "")
+                assert node["missing_price"] in said
+            else:
+                price = shown(node["price"]["list_micro_per_hour"])
+                assert (code, err) == (0, "")
+                assert f"the agent charges\n  node        {price} USD an hour\n" in said
+        assert {node["price"] is None for node in nodes} == {True, False}
         code, _, err = gpusteward("prices", "explain", "no-such-node", "--agent", agent.url)
         assert code == 1
         assert "no-such-node" in err
+
+
+def test_an_agent_with_a_token_and_another_config_explains_what_it_charges(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{SECRET}\n")
+    config = tmp_path / "gpusteward.yaml"
+    own = "pricing: {book: [{node: train-h100-1, node_per_hour: 32}]}"
+    config.write_text(f"agent: {{bearer_token_file: {token}}}\n{own}")
+    arguments = ("up", "--mode", "simulated", "--listen", "127.0.0.1:0", "--config", str(config))
+    with running(*arguments, token=SECRET) as agent:
+        explain = ("prices", "explain", "train-h100-1", "--agent", agent.url)
+        code, out, err = gpusteward(*explain)
+        assert (code, out) == (1, "")
+        assert "needs a token" in err
+        assert "next: give its file with --token-file FILE" in err
+        code, out, _ = gpusteward(*explain, "--token-file", str(token))
+        assert code == 0
+        assert out.index("  node        32 USD an hour") < out.index("  node        55.04 USD an hour")
+        assert "next: give the agent's config with --config FILE" in out
+        code, out, _ = gpusteward(*explain, "--token-file", str(token), "--config", str(config))
+        assert code == 0
+        assert "55.04" not in out
+        assert "The two differ" not in out
+
+
+def test_a_token_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    code, _, err = gpusteward(
+        "prices", "explain", "n1", "--agent", "http://127.0.0.1:1", "--token-file", str(tmp_path / "none")
+    )
+    assert code == 1
+    assert "does not exist" in err
+    assert "Traceback" not in err
+
+
+def test_an_agent_that_is_named_is_asked_even_for_an_instance_type() -> None:
+    with running("up", "--mode", "simulated", "--listen", "127.0.0.1:0") as agent:
+        code, out, _ = gpusteward("prices", "explain", "p5.48xlarge", "--agent", agent.url)
+    assert code == 0
+    assert out.startswith("aws p5.48xlarge in us-east-1")
+    code, _, err = gpusteward("prices", "explain", "p5.48xlarge", "--agent", "http://127.0.0.1:1")
+    assert code == 1
+    assert "is no node known here" not in err
+    assert "no agent answers at http://127.0.0.1:1" in err
 
 
 def test_what_is_neither_type_nor_model_nor_node_says_so_with_a_next_step() -> None:

@@ -66,6 +66,7 @@ def _node(node: NodeSnapshot, at: Moment) -> schema.NodeDocument:
         instance_type=facts.instance_type,
         region=facts.region,
         capacity_type=facts.capacity_type,
+        price_per_gpu_hour=facts.price_per_gpu_hour,
         expected=node.expected,
         seen=node.seen,
         price=None if rate is None else _node_price(rate),

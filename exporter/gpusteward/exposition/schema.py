@@ -210,6 +210,7 @@ class NodeDocument(Struct, frozen=True, kw_only=True):
         instance_type: empty when not known.
         region: empty when not known.
         capacity_type: on-demand, spot, reserved or unknown.
+        price_per_gpu_hour: its price annotation as written; empty when there is none.
         expected: GPUs it should have.
         seen: GPUs that were read; null = nothing was.
         price: null = there is none.
@@ -224,6 +225,7 @@ class NodeDocument(Struct, frozen=True, kw_only=True):
     instance_type: str
     region: str
     capacity_type: str
+    price_per_gpu_hour: str = ""
     expected: int
     seen: int | None
     price: NodePriceDocument | None

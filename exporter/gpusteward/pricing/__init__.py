@@ -7,10 +7,12 @@ is `MissingPrice`, never a guess and never 0. Money is integer micro-units; part
 """
 
 from gpusteward.pricing.book import PriceBook, Resolution, Step
+from gpusteward.pricing.explanation import SeenNode, explain
+from gpusteward.pricing.layout import Report
 from gpusteward.pricing.models import Model, canonical
 from gpusteward.pricing.offers import MissingPrice, NodeGpus
 from gpusteward.pricing.prices import Catalogue, bundled_catalogue, check, load_catalogue
-from gpusteward.pricing.report import Report, check_file, explain, list_prices
+from gpusteward.pricing.report import check_file, list_prices
 from gpusteward.pricing.shares import MigShares, leaf_rates, split, with_rest
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "PriceBook",
     "Report",
     "Resolution",
+    "SeenNode",
     "Step",
     "bundled_catalogue",
     "canonical",

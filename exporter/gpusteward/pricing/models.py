@@ -96,6 +96,15 @@ class Models:
         tried = (key, key.removeprefix(_VENDOR), _VENDOR + key)
         return next((self._by_key[name] for name in tried if name in self._by_key), None)
 
+    def beginning(self, spelling: str) -> tuple[Model, ...]:
+        """The models whose names begin with a spelling that leaves more open (`a100`, `a100-sxm`).
+
+        A single word begins only whole words, so that `a1` does not begin A100.
+        """
+        key = normalised(spelling).removeprefix(_VENDOR)
+        start = key if "-" in key else f"{key}-"
+        return tuple(model for model in self.all if normalised(model.name).startswith(start))
+
     def _rows(self, text: str, name: str, columns: tuple[str, ...]) -> tuple[Cells, ...]:
         table = read(text, name, columns)
         self._problems.extend(table.problems)

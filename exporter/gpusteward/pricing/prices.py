@@ -66,6 +66,11 @@ class Catalogue:
         rows = self._by_type.get(instance_type.casefold(), ())
         return tuple(row for row in rows if not provider or row.provider.casefold() == provider.casefold())
 
+    def of_family(self, family: str) -> tuple[PriceRow, ...]:
+        """The rows of all instance types of a family: those named `g6.…` or `g2-…`; case does not matter."""
+        starts = tuple(f"{family.casefold()}{mark}" for mark in ".-")
+        return tuple(row for row in self.rows if row.instance_type.casefold().startswith(starts))
+
 
 @cache
 def bundled_catalogue() -> Catalogue:

@@ -21,7 +21,7 @@ ANNOTATION = "gpusteward.io/gpu-price-per-hour"
 def annotation(grounds: Grounds, facts: NodeFacts, gpus: NodeGpus) -> Offer | str:
     """The node's annotation: a price per whole GPU in the book's currency.
 
-    Of the sources of this version only `simulated` knows annotations; the Kubernetes ones come with the kubelet.
+    Of the sources of this version only `simulated` knows annotations; real ones come with the kubelet.
     """
     del grounds
     if not facts.price_per_gpu_hour:

@@ -15,7 +15,7 @@ from gpusteward.pricing import explain, split
 from gpusteward.pricing.fitted import Fit
 from gpusteward.pricing.offers import shown
 from gpusteward.pricing.onprem import node_per_hour
-from tests.unit.pricing.cases import H100, book, gpus, node, rate
+from tests.unit.pricing.cases import H100, book, gpus, node, rate, seen
 
 PAGE = (Path(__file__).parents[3] / "docs" / "prices.md").read_text(encoding="utf-8")
 
@@ -30,7 +30,7 @@ def pricing_of(key: str) -> dict[str, Any]:
 
 
 def test_the_explained_node_is_what_is_printed() -> None:
-    report = explain(book(), "n1", [(node("p5.48xlarge", region="eu-west-1"), gpus())])
+    report = explain(book(), "n1", [seen(book(), node("p5.48xlarge", region="eu-west-1"), gpus())])
     assert "```\n" + "\n".join(report.lines) + "\n```" in PAGE
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpusteward.model import CapacityType, NodeFacts
-from gpusteward.pricing import NodeGpus, explain
+from gpusteward.pricing import NodeGpus, SeenNode, explain
 from tests.unit.pricing.cases import H100, L4, book, catalogue, gpus, node, rate, seen, text
 
 if TYPE_CHECKING:
@@ -54,21 +54,20 @@ def test_a_price_that_only_one_of_the_two_has_is_a_difference() -> None:
         ({"as_of": None}, True),
     ],
 )
-def test_only_the_wording_may_differ(change: dict[str, str | None], *, differs: bool) -> None:
-    agents = seen(book(), node("p5.48xlarge"), gpus())
-    charged = rate(agents.charged)  # type: ignore[arg-type]  # it must be there, which rate() asserts
-    changed = replace(agents, charged=replace(charged, rate=replace(charged.rate, **change)))  # type: ignore[arg-type]  # fields of Rate
-    assert (
-        "next: give the agent's config with --config FILE" in explain(book(), "n1", [changed]).lines
-    ) is differs
+def test_of_where_a_price_is_from_only_the_wording_may_differ(
+    change: dict[str, str | None], differs: bool
+) -> None:
+    price = rate(book().price_node(node("p5.48xlarge"), gpus()))
+    changed = replace(price, rate=replace(price.rate, **change))  # type: ignore[arg-type]  # fields of Rate
+    lines = explain(book(), "n1", [SeenNode(facts=node("p5.48xlarge"), gpus=gpus(), charged=changed)]).lines
+    assert ("next: give the agent's config with --config FILE" in lines) is differs
 
 
 def test_a_gpu_that_is_a_micro_unit_dearer_is_a_difference() -> None:
-    agents = seen(book(), node("p5.48xlarge"), gpus())
-    charged = rate(agents.charged)  # type: ignore[arg-type]  # it must be there, which rate() asserts
-    each = (*charged.gpu_micro_per_hour[:7], 6_880_001)
-    changed = replace(agents, charged=replace(charged, gpu_micro_per_hour=each))
-    assert "The two differ" in explain(book(), "n1", [changed]).lines[-2]
+    price = rate(book().price_node(node("p5.48xlarge"), gpus()))
+    changed = replace(price, gpu_micro_per_hour=(*price.gpu_micro_per_hour[:7], 6_880_001))
+    lines = explain(book(), "n1", [SeenNode(facts=node("p5.48xlarge"), gpus=gpus(), charged=changed)]).lines
+    assert lines[-2].startswith("The two differ")
 
 
 def test_the_boards_measured_watts_are_part_of_the_question() -> None:
