@@ -125,6 +125,8 @@ class CollectHealth:
         duration_seconds: how long the cycle's read took.
         cycles: cycles so far, by outcome reason (`ok` or the failure's).
         skipped: inputs left out so far, by reason.
+        errors: failed driver calls so far, by (call, code name).
+        stuck: whether a driver call that never returned is being waited out; None where that cannot be.
     """
 
     success: bool
@@ -134,6 +136,8 @@ class CollectHealth:
     duration_seconds: float
     cycles: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    stuck: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
