@@ -66,7 +66,7 @@ def open_source(config: Config, now: Moment) -> DeviceSource:
     if config.agent.source == "simulated":
         return SimulatedSource(config.sources.simulated, now)
     node = config.node.name or environment_node_name() or socket.gethostname()
-    dcgm = DcgmSource(config.sources.dcgm, node)
+    dcgm = DcgmSource(config.dcgm, node)
     if config.agent.source == "dcgm":
         return dcgm
     if config.agent.source == "nvml":

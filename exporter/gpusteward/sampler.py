@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-WARM_UP_STEP_SECONDS = 15.0
+WARM_UP_STEP_SECONDS = 30.0
 
 
 def warm_up(source: DeviceSource, pipeline: Pipeline, now: Moment, minutes: float) -> None:

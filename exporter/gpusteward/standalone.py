@@ -77,7 +77,7 @@ def _choose(config: Config, mode: str, now: Moment) -> _Choice:
     if mode == "simulated":
         return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
     node = config.node.name or environment_node_name() or socket.gethostname()
-    real = AutoSource([DcgmSource(config.sources.dcgm, node)], notes=("nvml: not in this version",))
+    real = AutoSource([DcgmSource(config.dcgm, node)], notes=("nvml: not in this version",))
     try:
         real.read(now)
     except SourceError as error:

@@ -51,7 +51,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     clock = SystemClock()
     epoch = clock.now()
     path = tmp_path_factory.mktemp("config") / "gpusteward.yaml"
-    path.write_text("{agent: {interval_seconds: 1}, sources: {dcgm: {timeout_seconds: 0.8}}}")
+    path.write_text("agent: {interval_seconds: 1}")
     watch = ConfigWatch(path, clock)
     source = SimulatedSource(watch.config.sources.simulated, epoch)
     agent = RunningAgent(

@@ -7,6 +7,7 @@ written. Refused, each with its line: keys written twice, anchors and aliases, t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +22,9 @@ Written: TypeAlias = "str | list[Written] | dict[str, Written] | None"
 """What a file holds. None only as an item of a list."""
 
 MAX_DEPTH = 16
+_NO_CHARACTER = "an escape names no Unicode character"
+_NO_CHARACTER_REMEDY = "look for `\\u` or `\\U` in double quotes"
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -58,8 +62,7 @@ def read_document(text: str) -> Document:
         line = text.count("\n", 0, error.position) + 1
         reader.document.flaws.append(Flaw((), "a control character stands here", "type the line again", line))
     except (ValueError, OverflowError):  # PyYAML lets an escape such as "\UFFFFFFFF" reach chr()
-        remedy = "look for `\\U` in double quotes"
-        reader.document.flaws.append(Flaw((), "an escape names no Unicode character", remedy))
+        reader.document.flaws.append(Flaw((), _NO_CHARACTER, _NO_CHARACTER_REMEDY))
     except _UnreadableError as error:
         reader.document.flaws.append(error.flaw)
     return reader.document
@@ -99,8 +102,7 @@ class _Reader:
             message = f"settings are nested more than {MAX_DEPTH} deep"
             raise _UnreadableError(Flaw(place[:1], message, "mind the indentation", _line(event)))
         if isinstance(event, yaml.ScalarEvent):
-            self._check_notation(event, place)
-            return _scalar(event)
+            return _scalar(event) if self._check_notation(event, place) else None
         if isinstance(event, yaml.CollectionStartEvent):
             self._check_notation(event, place)
             return (
@@ -109,12 +111,17 @@ class _Reader:
         self._flaw(place, "`*` refers to a value elsewhere", "write the value out", event)
         return None
 
-    def _check_notation(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, place: Place) -> None:
+    def _check_notation(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, place: Place) -> bool:
+        """Note anchors, tags and half characters; False when the text cannot be passed on."""
         if event.anchor is not None:
             message = f"`&{event.anchor}` names this place for use elsewhere"
             self._flaw(place, message, "write each value out where it is used", event)
         if event.tag is not None:
             self._flaw(place, f"the tag `{event.tag}` is not understood", "write the plain value", event)
+        if isinstance(event, yaml.ScalarEvent) and _HALF_CHARACTER.search(event.value):
+            self._flaw(place, _NO_CHARACTER, _NO_CHARACTER_REMEDY, event)
+            return False
+        return True
 
     def _sequence(self, place: Place) -> list[Written]:
         items: list[Written] = []
@@ -129,7 +136,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent):
                 message = "a key is not a plain name"
                 raise _UnreadableError(Flaw(place, message, "write `name: value`", _line(event)))
-            self._check_notation(event, place)
+            usable = self._check_notation(event, place)
             inner = (*place, event.value)
             value = self._value(next(self._events), inner)
             first = firsts.setdefault(event.value, event)
@@ -137,7 +144,7 @@ class _Reader:
             if first is not event:
                 message = f"is written twice, first at line {_line(first)}"
                 self._flaw(inner, message, "keep one of the two", event)
-            elif value is not None:
+            elif value is not None and usable:
                 entries[event.value] = value
         return entries
 

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -19,8 +20,6 @@ from pydantic.fields import FieldInfo
 from gpusteward.config.settings import Allowed, Section, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gpusteward.config.places import Place
 
 Model: TypeAlias = "type[Section]"
@@ -64,10 +63,10 @@ class SettingField:
     examples: tuple[dict[str, object], ...]
 
 
-def fields_of(model: Model) -> Iterator[SettingField]:
+@cache  # a file with thousands of mistakes asks thousands of times
+def fields_of(model: Model) -> tuple[SettingField, ...]:
     """The fields of a section, in the order of the model."""
-    for name, info in model.model_fields.items():
-        yield _field(name, info)
+    return tuple(_field(name, info) for name, info in model.model_fields.items())
 
 
 def field_at(model: Model, place: Place) -> SettingField | None:

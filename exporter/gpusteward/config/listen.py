@@ -17,7 +17,7 @@ class ListenAddress:
 
     Attributes:
         host: a name or address; IPv6 without brackets.
-        port: 1 to 65535.
+        port: 0 to 65535; 0 lets the system choose one.
     """
 
     host: str
@@ -33,8 +33,8 @@ def parse_listen(text: str) -> ListenAddress:
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError("has no port")
-    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _MAX_PORT):
-        raise ValueError(f"has no port from 1 to {_MAX_PORT} after its last colon")
+    if not (port.isascii() and port.isdigit() and int(port[:6]) <= _MAX_PORT):
+        raise ValueError(f"has no port from 0 to {_MAX_PORT} after its last colon")
     return ListenAddress(_host(host), int(port))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpusteward.config.document import read_document
+from gpusteward.config.fields import field_at
 from gpusteward.config.places import Flaw, dotted, overlaps
 from gpusteward.config.rules import doubted, refused
 from gpusteward.config.settings import Config
@@ -16,13 +17,13 @@ from gpusteward.config.wording import flaw_of, meant
 from gpusteward.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from gpusteward.config.document import Document, Written
     from gpusteward.config.places import Place
     from gpusteward.config.rules import Finding
 
 MAX_BYTES = 1024 * 1024
+MAX_PROBLEMS = 100
+"""Most problems that are shown: a file with more is another kind of file, and its message would flood a log."""
 
 
 def load(path: Path | str) -> Config:
@@ -63,8 +64,10 @@ def parse(text: str, name: str) -> Config:
     located = sorted(
         ((flaw.line or _line(flaw.place, document), flaw) for flaw in flaws), key=lambda each: each[0]
     )
-    problems = tuple(_problem(flaw, line, name) for line, flaw in located)
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    problems = tuple(_problem(flaw, line, name) for line, flaw in located[:MAX_PROBLEMS])
+    if more := located[MAX_PROBLEMS:]:
+        problems += (Problem(name, f"{len(more)} more are not shown", "correct these first"),)
+    count = "1 problem" if len(located) == 1 else f"{len(located)} problems"
     raise ConfigError(f"{name} has {count}", problems)
 
 
@@ -83,9 +86,9 @@ def _validated(document: Document) -> tuple[Config, list[Flaw]]:
         config = Config.model_validate(document.value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        flaws = [flaw_of(detail, Config) for detail in details]
+        flaws = [flaw_of(detail, Config) for detail in details if detail["loc"] not in unread]
         unread |= {meant(d["loc"], Config) or d["loc"] for d in details if d["type"] == "extra_forbidden"}
-        cut = {_cut(detail) for detail in details}
+        cut = {_cut(detail["loc"]) for detail in details}
         unread |= cut
         config = Config.model_validate(_without(document.value, cut))
     for finding in refused(config):
@@ -94,10 +97,10 @@ def _validated(document: Document) -> tuple[Config, list[Flaw]]:
     return config, flaws
 
 
-def _cut(detail: ErrorDetails) -> Place:
-    """What to leave out so that the rest can still be checked: the whole list where an entry is no good."""
-    place: Place = detail["loc"]
-    if detail["type"] == "missing" or isinstance(place[-1], int):
+def _cut(place: Place) -> Place:
+    """What to leave out so that the rest can still be checked: the whole list where an entry cannot stand."""
+    field = field_at(Config, place)
+    if isinstance(place[-1], int) or (field is not None and field.required):
         first = next(i for i, step in enumerate(place) if isinstance(step, int))
         return place[:first]
     return place

@@ -24,8 +24,8 @@ _INTRODUCTION = """\
 
 <!-- Made from the models by `gpusteward docs configuration`; a test compares. Do not edit. -->
 
-GPU Steward reads one YAML file: `--config FILE`, else the one that `GPUSTEWARD_CONFIG` names. With neither, and
-with an empty file, all defaults hold. `gpusteward.example.yaml` lists every setting with its default;
+GPU Steward reads one YAML file: `--config FILE`, else the one that `GPUSTEWARD_CONFIG` names. With neither,
+and with an empty file, all defaults hold. `gpusteward.example.yaml` lists every setting with its default;
 `gpusteward check --config FILE` judges a file and says what it changes.
 
 - All problems are reported at once, each with its line, its path and what to write.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpusteward.clock import Clock
+    from gpusteward.errors import GpustewardError
 
 RESTART = ("agent.listen", "agent.source", "agent.bearer_token_file", "sources", "node.name")
 """Settings, and sections, that are read once at the start: sockets and sources are built from them."""
@@ -32,9 +33,10 @@ def needs_restart(path: str) -> bool:
 class ConfigWatch:
     """The config file in force, watched for changes.
 
-    The file's text is compared, not its times or inode: a Kubernetes ConfigMap is swapped by a symlink, editors
-    replace files, and the clocks of file systems are coarse. A changed text is taken up at the second poll that
-    sees it, because a file that is half written, or just emptied, can be a valid one with other settings.
+    The file's text is compared, not its times or inode: a Kubernetes ConfigMap is swapped by a symlink,
+    editors replace files, and the clocks of file systems are coarse. A changed text is taken up at the second
+    poll that sees it, because a file that is half written, or just emptied, can be a valid one with other
+    settings.
 
     Args:
         path: the file; None = no file, the defaults are used and nothing is watched.
@@ -60,7 +62,8 @@ class ConfigWatch:
         self.config = Config() if text is None else parse(text, str(path))
         self.last_success = True
         self.last_success_at = None if text is None else clock.now().wall
-        self.error: ConfigError | None = None
+        self._before = (self.config, self.last_success_at)
+        self.error: GpustewardError | None = None
 
     def request(self) -> None:
         """Ask the next poll to load the file, changed or not, at once.
@@ -97,6 +100,12 @@ class ConfigWatch:
             self._refuse(error, anew=True)
             return None
 
+    def refuse(self, error: GpustewardError) -> None:
+        """Note that the config which `poll` returned last could not be taken up; the one before runs on."""
+        self.config, self.last_success_at = self._before
+        self.error = error
+        self.last_success = False
+
     def _is_new(self, text: str) -> bool:
         """Whether the text is another one than was judged last, and stands still."""
         settled = text == self._seen
@@ -110,6 +119,7 @@ class ConfigWatch:
         self.last_success = False
 
     def _accept(self, config: Config) -> Config:
+        self._before = (self.config, self.last_success_at)
         self.config = config
         self.error = None
         self.last_success = True

@@ -58,7 +58,7 @@ _CURRENCY: Place = ("pricing", "currency")
 
 
 def _listen(config: Config) -> Findings:
-    """`agent.listen` is `host:port`, `[IPv6]:port` or `:port`; the port is from 1 to 65535."""
+    """`agent.listen` is `host:port`, `[IPv6]:port` or `:port`; the port is at most 65535."""
     try:
         parse_listen(config.agent.listen)
     except ValueError as error:
@@ -70,12 +70,12 @@ def _timeout(config: Config) -> Findings:
     """`sources.dcgm.timeout_seconds` is at most 0.9 of `agent.interval_seconds`, where dcgm may be read."""
     interval, timeout = config.agent.interval_seconds, config.sources.dcgm.timeout_seconds
     most = TIMEOUT_PART * interval
-    if config.agent.source in ("auto", "dcgm") and timeout > most:
+    if config.agent.source in ("auto", "dcgm") and timeout is not None and timeout > most:
         yield Finding(
             (_TIMEOUT, _INTERVAL, ("agent", "source")),
-            f"{timeout:g} s is more than {TIMEOUT_PART} of agent.interval_seconds ({interval:g} s), "
-            "so reads would queue",
-            f"write at most {most:g}, or agent.interval_seconds of at least {timeout / TIMEOUT_PART:.3g}",
+            f"a read may take timeout_seconds ({timeout:g}), more than {TIMEOUT_PART} of "
+            f"interval_seconds ({interval:g}), so cycles would queue",
+            f"write timeout_seconds of at most {most:g}, or a longer interval_seconds",
         )
 
 
@@ -108,7 +108,7 @@ def _exchange_rate(config: Config) -> Findings:
 
 
 def _book(config: Config) -> Findings:
-    """Each entry of `pricing.book` states `node_per_hour` or `gpu_per_hour`, not both; `model` needs the latter."""
+    """Each entry of `pricing.book` states `node_per_hour` or `gpu_per_hour`; with `model` the latter."""
     for index, entry in enumerate(config.pricing.book):
         place: Place = ("pricing", "book", index)
         reads = tuple((*place, name) for name in ("node_per_hour", "gpu_per_hour", "model"))
@@ -130,9 +130,9 @@ def _windows(config: Config) -> Findings:
         if window < least:
             yield Finding(
                 (("underuse", name), _INTERVAL),
-                f"{window:g} s holds fewer than {WINDOW_SAMPLES} samples at agent.interval_seconds "
-                f"{config.agent.interval_seconds:g}",
-                f"write at least {least:g}",
+                f"{name} ({window:g}) holds fewer than {WINDOW_SAMPLES} samples at interval_seconds "
+                f"({config.agent.interval_seconds:g})",
+                f"write {name} of at least {least:g}",
             )
 
 

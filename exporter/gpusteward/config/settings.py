@@ -43,6 +43,10 @@ Money = Annotated[
 """An amount kept as text, so that 0.10 stays exactly 0.10."""
 
 
+DCGM_TIMEOUT_PART = 0.8
+"""Part of the sampling interval that reading a page may take by default."""
+
+
 class Section(BaseModel):
     """A section: unknown keys are refused, values are frozen, numbers may be written for money."""
 
@@ -120,15 +124,15 @@ class DcgmSettings(Section):
     file: str = Field(
         default="", description="A page in a file, read again at every sample. Wins over `url`."
     )
-    timeout_seconds: Seconds = Field(
-        default=4.0,
-        description="Deadline of a whole read in seconds, slow trickle included. "
-        "At most 0.9 of `agent.interval_seconds`, so that cycles never queue.",
+    timeout_seconds: Seconds | None = Field(
+        default=None,
+        description="Deadline of a whole read, slow trickle included, in seconds. Empty: 0.8 of "
+        "`agent.interval_seconds`, so that cycles never queue.",
     )
     max_bytes: Annotated[Bytes, Field(ge=1024)] = Field(
         default=16 * 1024 * 1024,
         description="Largest page accepted, in bytes after decompression. "
-        "Real pages of 8 GPUs are under a million; this only guards memory.",
+        "Recorded pages of 8 GPUs are under 10 kB; this only guards memory.",
     )
     holder_labels: Literal["auto", "always", "never"] = Field(
         default="auto",
@@ -363,3 +367,10 @@ class Config(Section):
     pricing: PricingSettings = Field(default=PricingSettings(), description="Prices.")
     underuse: UnderuseSettings = Field(default=UnderuseSettings(), description="Idle and underuse.")
     metrics: MetricsSettings = Field(default=MetricsSettings(), description="The metrics page.")
+
+    @property
+    def dcgm(self) -> DcgmSettings:
+        """`sources.dcgm` with its deadline filled in."""
+        settings = self.sources.dcgm
+        deadline = settings.timeout_seconds or DCGM_TIMEOUT_PART * self.agent.interval_seconds
+        return settings.model_copy(update={"timeout_seconds": deadline})

@@ -19,6 +19,10 @@ DEFAULT_URL = "http://127.0.0.1:9400/metrics"
 """dcgm-exporter's own default port, on this machine."""
 
 
+DEFAULT_TIMEOUT_SECONDS = 4.0
+"""Deadline of a read where the settings leave it open."""
+
+
 class DcgmSource:
     """Reads one page per sample.
 
@@ -34,7 +38,11 @@ class DcgmSource:
         self._reader = Reader(node_name, settings.holder_labels)
         self._max_bytes = settings.max_bytes
         self._file = Path(settings.file) if settings.file else None
-        self._fetcher = PageFetcher(settings.url or DEFAULT_URL, settings.timeout_seconds, settings.max_bytes)
+        self._fetcher = PageFetcher(
+            settings.url or DEFAULT_URL,
+            settings.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+            settings.max_bytes,
+        )
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ absent from the page, and said beside it.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gpusteward.exposition.document import encode
 from gpusteward.exposition.landing import CONTENT_SECURITY_POLICY, PATHS, landing
 from gpusteward.exposition.responses import Response, header, respond, sentence, unchanged
+from gpusteward.metrics.negotiation import accepts_gzip
+from gpusteward.metrics.page import GZIP_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +46,14 @@ class _Published:
 
     @cached_property
     def document(self) -> tuple[bytes, str]:
-        """The JSON and its entity tag."""
+        """The JSON and its entity tag, without the closing quote."""
         body = encode(self.snapshot)
-        return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return body, f'"{hashlib.sha256(body).hexdigest()[:32]}'
+
+    @cached_property
+    def zipped_document(self) -> bytes:
+        """The JSON, zipped."""
+        return gzip.compress(self.document[0], GZIP_LEVEL, mtime=0)
 
 
 class Exposition:
@@ -121,8 +129,13 @@ class Exposition:
     def _snapshot(self, scope: Scope) -> Response:
         if self._current is None:
             return sentence(503, "there is no sample yet; ask again in a few seconds", ("retry-after", "5"))
-        body, etag = self._current.document
-        return _tagged(scope, Response(200, body, "application/json"), etag)
+        body, tag = self._current.document
+        varying = (("vary", "Accept-Encoding"),)
+        if not accepts_gzip(header(scope, "accept-encoding")):
+            return _tagged(scope, Response(200, body, "application/json", varying), f'{tag}"')
+        headers = (*varying, ("content-encoding", "gzip"))
+        zipped = Response(200, self._current.zipped_document, "application/json", headers)
+        return _tagged(scope, zipped, f'{tag}-gzip"')
 
     def _livez(self, _scope: Scope) -> Response:
         return sentence(200, "ok")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from gpusteward.config import ListenAddress, parse_listen
 from gpusteward.errors import GpustewardError
 from gpusteward.exposition.connection import BoundedConnection
 
@@ -96,7 +97,8 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _bind(listen: str) -> socket.socket:
-    host, port = _parsed(listen)
+    address = _parsed(listen)
+    host, port = address.host, address.port
     ipv6 = ":" in host
     try:
         return socket.create_server(
@@ -108,16 +110,14 @@ def _bind(listen: str) -> socket.socket:
         raise _unbindable(listen, port, error) from error
 
 
-def _parsed(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    valid_port = port.isascii() and port.isdecimal() and int(port) < 65536  # noqa: PLR2004 - ports have 16 bits
-    if not colon or not valid_port or (":" in host) != bracketed:
+def _parsed(listen: str) -> ListenAddress:
+    try:
+        return parse_listen(listen)
+    except ValueError as error:
         raise GpustewardError(
-            f"agent.listen {listen!r} is not an address and port",
+            f"agent.listen {listen!r} {error}",
             "Write 0.0.0.0:9455, 127.0.0.1:9455, [::]:9455 or :9455.",
-        )
-    return (host[1:-1] if bracketed else host), int(port)
+        ) from error
 
 
 def _unbindable(listen: str, port: int, error: OSError) -> GpustewardError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpusteward.metrics.exposure import Exposure
     from gpusteward.model import Snapshot
 
-_GZIP_LEVEL = 3  # a page of repeated labels shrinks 20 times at this level and 26 at 6, for half the time
+GZIP_LEVEL = 3  # a page of repeated labels shrinks 20 times at this level and 26 at 6, for half the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Page:
         openmetrics, zipped = key
         if key not in self._bodies:
             self._bodies[key] = (
-                gzip.compress(self._made((openmetrics, False)), _GZIP_LEVEL, mtime=0)
+                gzip.compress(self._made((openmetrics, False)), GZIP_LEVEL, mtime=0)
                 if zipped
                 else openmetrics_text(self._families, self._lines)
             )

@@ -167,6 +167,17 @@ def test_a_known_tag_is_answered_without_a_body(full: Asker, path: str) -> None:
     assert full.get(path, If_None_Match='"other"').body == first.body
 
 
+def test_the_snapshot_is_zipped_for_who_takes_it_and_is_the_same_document(full: Asker) -> None:
+    plain, zipped = full.get("/snapshot"), full.get("/snapshot", Accept_Encoding="gzip")
+    assert zipped.header("Content-Encoding") == "gzip"
+    assert gzip.decompress(zipped.body) == plain.body
+    assert len(zipped.body) < len(plain.body) / 4
+    assert zipped.header("Vary") == plain.header("Vary") == "Accept-Encoding"
+    assert zipped.header("ETag") != plain.header("ETag")
+    again = full.get("/snapshot", Accept_Encoding="gzip", If_None_Match=zipped.header("ETag"))
+    assert again.status == 304
+
+
 def test_a_tag_of_another_form_of_the_page_is_not_known(full: Asker) -> None:
     plain = full.get("/metrics").header("ETag")
     assert full.get("/metrics", If_None_Match=plain, Accept_Encoding="gzip").status == 200

@@ -102,7 +102,7 @@ def test_a_port_in_use_is_refused_with_a_next_step() -> None:
     ],
 )
 def test_what_is_no_address_is_refused_with_examples(listen: str) -> None:
-    with pytest.raises(GpustewardError, match="is not an address and port") as caught:
+    with pytest.raises(GpustewardError, match="agent.listen") as caught:
         Server(app(), listen)
     assert "127.0.0.1:9455" in caught.value.hint
 

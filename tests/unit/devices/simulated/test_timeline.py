@@ -101,3 +101,10 @@ def test_a_gap_takes_its_part_of_a_span_and_no_more(
     spans = without([Span(10.0, 50.0, curve, 10.0)], [gap])
     assert [(span.start, span.end) for span in spans] == left
     assert all(span.origin == 10.0 for span in spans)
+
+
+def test_no_part_is_empty_where_an_edge_rounds_to_the_beginning() -> None:
+    curve = Curve([Segment(0.1, {}, 1.0, 1.0), Segment(0.2, {}, 0.5, 1.0)])
+    parts = list(curve.over(0.4, 0.45))  # 4 x 0.1 lies a rounding before the edge at 0.4
+    assert all(seconds > 0 for seconds, _ in parts)
+    assert sum(seconds * segment.activity for seconds, segment in parts) == pytest.approx(0.05 * 0.5)
