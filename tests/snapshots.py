@@ -43,7 +43,7 @@ from gpusteward.model import (
 from gpusteward.units import MICROSECONDS, PPB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 AT = Moment(wall=1_790_000_000.0, monotonic=5_000.0)
 NODE = "gpu-node-a"
@@ -55,7 +55,7 @@ EXPOSURE = Exposure(mode="real", catalogue_date=dt.date(2026, 9, 1), version="0.
 HOUR = 3_600 * MICROSECONDS * PPB
 """An hour of a whole device, in the unit of Charge.held."""
 
-BOARD: Mapping[Signal, float] = {
+BOARD: dict[Signal, float] = {
     Signal.POWER: 612.5,
     Signal.POWER_LIMIT: 700.0,
     Signal.ENERGY_TOTAL: 123_456_789.5,
@@ -69,7 +69,7 @@ BOARD: Mapping[Signal, float] = {
     Signal.ECC_UNCORRECTED_TOTAL: 0.0,
     Signal.LAST_XID: 31.0,
 }
-ACTIVITY: Mapping[Signal, float] = {
+ACTIVITY: dict[Signal, float] = {
     Signal.GPU_UTILIZATION: 0.97,
     Signal.ENGINE_ACTIVE: 0.95,
     Signal.SM_ACTIVE: 0.75,

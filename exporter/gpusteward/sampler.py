@@ -10,6 +10,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from gpusteward.devices import CanStick
 from gpusteward.errors import SourceError
 from gpusteward.model import CollectHealth
 
@@ -74,6 +75,7 @@ class Sampler:
         self._last_success: float | None = None
         self._cycles: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
+        self._errors: dict[tuple[str, str], int] = {}
         self._last_reason = ""
 
     def run(self) -> None:
@@ -124,6 +126,8 @@ class Sampler:
             self._last_success = at.wall
             for why, count in readings.skipped.items():
                 self._skipped[why] = self._skipped.get(why, 0) + count
+            for call, failed in readings.errors.items():
+                self._errors[call] = self._errors.get(call, 0) + failed
         if reason != self._last_reason:
             log.log(logging.WARNING if error else logging.INFO, "%s", error or "readings again")
         self._last_reason = reason
@@ -135,4 +139,6 @@ class Sampler:
             duration_seconds=duration,
             cycles=dict(self._cycles),
             skipped=dict(self._skipped),
+            errors=dict(self._errors),
+            stuck=self._source.stuck if isinstance(self._source, CanStick) else None,
         )

@@ -135,6 +135,13 @@ class Holder:
     container: str = ""
 
 
+class HolderKind(StrEnum):
+    """What a holder is. Processes come and go by the hundred, so the series budget may sum them up."""
+
+    POD = "pod"
+    PROCESS = "process"
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """One holder's part of one device.
@@ -145,6 +152,7 @@ class Allocation:
         running: False while the pod has never run; None when its phase is unknown.
         started_at: Unix time its container started; None when unknown.
         exempt_until: Unix time until which it may not be called idle (inf = always); None = not exempt.
+        kind: what the holder is.
     """
 
     holder: Holder
@@ -152,6 +160,7 @@ class Allocation:
     running: bool | None = None
     started_at: float | None = None
     exempt_until: float | None = None
+    kind: HolderKind = HolderKind.POD
 
 
 class Fault(StrEnum):
@@ -180,6 +189,11 @@ class Process:
     user: str = ""
     command: str = ""
     memory_bytes: int | None = None
+
+    @property
+    def serves_sharing(self) -> bool:
+        """Whether it only serves those who share the GPU, and stays between them: CUDA's MPS server."""
+        return self.command == "nvidia-cuda-mps-server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,11 +284,13 @@ class NodeReadings:
         node: node name.
         gpus: what was seen, ordered by index.
         facts: what the source knows of the node; None when it knows nothing.
+        held_by_processes: True on a plain host: nobody hands out its devices, so who runs on one holds it.
     """
 
     node: str
     gpus: tuple[GpuReading, ...]
     facts: NodeFacts | None = None
+    held_by_processes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

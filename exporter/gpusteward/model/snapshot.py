@@ -59,6 +59,7 @@ class LeafSnapshot:
         portions: where its money goes now.
         charges: where it went so far, holders that ended within 10 minutes included.
         totals: accumulated seconds.
+        summed_holders: how many process holders are summed under one, to keep to the series budget.
     """
 
     leaf: Leaf
@@ -67,6 +68,7 @@ class LeafSnapshot:
     portions: tuple[Portion, ...]
     charges: tuple[Charge, ...]
     totals: DeviceTotals
+    summed_holders: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +80,15 @@ class GpuSnapshot:
         fault: why it is not healthy; None when it is.
         leaves: one for a whole GPU; the instances and the rest for a MIG GPU.
         xids: how many XID errors were seen to happen since the agent began, by XID.
+        xid_last: Unix time of the sample that saw the last of them, by XID; none for an XID that stood there
+            before the agent began.
     """
 
     reading: GpuReading
     fault: Fault | None
     leaves: tuple[LeafSnapshot, ...]
     xids: Mapping[int, int] = field(default_factory=dict)
+    xid_last: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
