@@ -28,12 +28,21 @@ CONFIG_FILE = Variable(
     "GPUSTEWARD_CONFIG",
     "Path of the config file, where `--config` is not given. With neither, the defaults are used.",
 )
-VARIABLES = (CONFIG_FILE, NODE_NAME)
+KUBERNETES = Variable(
+    "KUBERNETES_SERVICE_HOST",
+    "Set by the kubelet in every container: the agent then knows that it runs in a pod.",
+)
+VARIABLES = (CONFIG_FILE, NODE_NAME, KUBERNETES)
 
 
 def environment_node_name() -> str:
     """The node's name as Kubernetes says it; empty when it does not."""
     return _read(NODE_NAME)
+
+
+def in_cluster() -> bool:
+    """Whether this process runs in a pod."""
+    return bool(_read(KUBERNETES))
 
 
 def config_path(argument: str | None) -> Path | None:
