@@ -7,23 +7,21 @@ import socket
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name
+from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
+from gpusteward.devices.nvml.source import NvmlSource, Surroundings
 from gpusteward.devices.simulated import SimulatedSource
-from gpusteward.errors import GpustewardError
 from gpusteward.runtime import Parts, RunningAgent
 from gpusteward.sampler import warm_up
 
 if TYPE_CHECKING:
-    from gpusteward.clock import Moment
+    from gpusteward.clock import Clock, Moment
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
     from gpusteward.snapshot import Pipeline
 
 log = logging.getLogger(__name__)
-
-NO_NVML = "nvml: not in this version"
 
 
 def run(given_path: str | None) -> None:
@@ -36,7 +34,7 @@ def run(given_path: str | None) -> None:
     watch = ConfigWatch(config_path(given_path), clock)
     config = watch.config
     now = clock.now()
-    source = open_source(config, now)
+    source = open_source(config, now, clock)
     simulated = config.agent.source == "simulated"
 
     def warm(pipeline: Pipeline) -> None:
@@ -57,11 +55,11 @@ def run(given_path: str | None) -> None:
     agent.run(lambda: log.info("serving http://%s/metrics", agent.address))
 
 
-def open_source(config: Config, now: Moment) -> DeviceSource:
+def open_source(config: Config, now: Moment, clock: Clock) -> DeviceSource:
     """The source that the config asks for.
 
     Raises:
-        GpustewardError: there is no such source in this version.
+        GpustewardError: its settings cannot be used.
     """
     if config.agent.source == "simulated":
         return SimulatedSource(config.sources.simulated, now)
@@ -69,9 +67,5 @@ def open_source(config: Config, now: Moment) -> DeviceSource:
     dcgm = DcgmSource(config.dcgm, node)
     if config.agent.source == "dcgm":
         return dcgm
-    if config.agent.source == "nvml":
-        raise GpustewardError(
-            "agent.source nvml is not in this version",
-            "set agent.source to dcgm and sources.dcgm.url to a dcgm-exporter page",
-        )
-    return AutoSource([dcgm], notes=(NO_NVML,))
+    nvml = NvmlSource(config.nvml, node, clock, Surroundings(in_cluster=in_cluster()))
+    return nvml if config.agent.source == "nvml" else AutoSource([nvml, dcgm])

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name
-from gpusteward.devices.auto import AutoSource
+from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
+from gpusteward.devices.auto import ON_ITS_WAY, AutoSource
 from gpusteward.devices.dcgm import DcgmSource
+from gpusteward.devices.nvml.source import NvmlSource, Surroundings
 from gpusteward.devices.simulated import SimulatedSource
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
@@ -21,7 +22,7 @@ from gpusteward.sampler import warm_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpusteward.clock import Moment
+    from gpusteward.clock import Clock
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
     from gpusteward.snapshot import Pipeline
@@ -52,7 +53,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     watch = ConfigWatch(config_path(given_path), clock)
     config = watch.config
     now = clock.now()
-    choice = _choose(config, mode, now)
+    choice = _choose(config, mode, clock)
     simulated = choice.mode == "simulated"
 
     def warm(pipeline: Pipeline) -> None:
@@ -73,19 +74,37 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     agent.run()
 
 
-def _choose(config: Config, mode: str, now: Moment) -> _Choice:
+def _choose(config: Config, mode: str, clock: Clock) -> _Choice:
+    now = clock.now()
     if mode == "simulated":
         return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
     node = config.node.name or environment_node_name() or socket.gethostname()
-    real = AutoSource([DcgmSource(config.dcgm, node)], notes=("nvml: not in this version",))
+    nvml = NvmlSource(config.nvml, node, clock, Surroundings(in_cluster=in_cluster()))
+    real = AutoSource([nvml, DcgmSource(config.dcgm, node)])
     try:
-        real.read(now)
+        _first_read(real, clock)
     except SourceError as error:
         real.close()
         if mode == "real":
             raise GpustewardError(error.message, error.hint) from error
         return _Choice("simulated", SimulatedSource(config.sources.simulated, now), error.message)
     return _Choice("real", real, f"reading {real.name}")
+
+
+def _first_read(source: AutoSource, clock: Clock) -> None:
+    """Read once; a driver that is waking up is waited for, as long as its source calls it that.
+
+    Raises:
+        SourceError: there is nothing to read.
+    """
+    while True:
+        try:
+            source.read(clock.now())
+        except SourceError as error:
+            if error.reason not in ON_ITS_WAY:
+                raise
+        else:
+            return
 
 
 def _banner(choice: _Choice, address: str) -> list[str]:

@@ -24,7 +24,6 @@ from gpusteward.config.section import (
 )
 from gpusteward.model import CapacityType
 
-
 DCGM_TIMEOUT_PART = 0.8
 """Part of the sampling interval that reading a page may take by default."""
 
@@ -95,13 +94,13 @@ class NvmlSettings(Section):
 
     library: str = Field(
         default="",
-        description="Path of libnvidia-ml.so.1. Empty: it is looked for where the system's linker looks, then "
-        "below `driver_root`, then in the usual directories.",
+        description="Path of libnvidia-ml.so.1. Empty: it is looked for where the system's linker looks, "
+        "then below `driver_root`, then in the usual directories.",
     )
     driver_root: str = Field(
         default="/run/nvidia/driver",
-        description="Directory below which a driver container shows its files. The default is the GPU operator's; "
-        "Google's installer uses /home/kubernetes/bin/nvidia. Empty: none.",
+        description="Directory below which a driver container shows its files. The default is the GPU "
+        "operator's; Google's installer uses /home/kubernetes/bin/nvidia. Empty: none.",
     )
     deadline_seconds: Seconds | None = Field(
         default=None,
@@ -110,8 +109,8 @@ class NvmlSettings(Section):
     )
     start_seconds: Seconds = Field(
         default=30.0,
-        description="How many seconds a new worker may take to its first answer. Without nvidia-persistenced the "
-        "driver initialises every GPU then, which takes seconds.",
+        description="How many seconds a new worker may take to its first answer. Without "
+        "nvidia-persistenced the driver initialises every GPU then, which takes seconds.",
     )
     holders: Literal["auto", "processes", "none"] = Field(
         default="auto",
@@ -120,8 +119,8 @@ class NvmlSettings(Section):
     )
     proc: str = Field(
         default="/proc",
-        description="Where the host's /proc is, for the user and command of a process. In another pid namespace "
-        "than the host's, /proc itself is not used, since the numbers mean other processes there.",
+        description="Where the host's /proc is, for the user and command of a process. In another pid "
+        "namespace than the host's, /proc itself is not used, since the numbers mean other processes there.",
     )
 
 

@@ -69,6 +69,7 @@ class Board:
         self.support = Support()
         self._instance_support = Support()
         self._traffic = Traffic()
+        self._measurable = False
 
     def set_mig(self, *, on: bool) -> None:
         """Take in the MIG mode."""
@@ -107,7 +108,9 @@ class Board:
             LibraryError: the library does not.
         """
         found: dict[int, Instance] = {}
-        slots = int(calls.ask(self.support, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if self.mig else 0
+        slots = (
+            int(calls.ask(self.support, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if self.mig else 0
+        )
         for slot in range(slots):
             mig = _mig_handle(calls, handle, slot)
             if mig is None:
@@ -149,7 +152,10 @@ class Board:
         for signal, call, arguments, unit in single:
             if signal not in signals:
                 _put(signals, signal, calls.ask(self.support, call, handle, *arguments), unit)
-        for signal, clock in ((Signal.SM_CLOCK, nvml.NVML_CLOCK_SM), (Signal.MEMORY_CLOCK, nvml.NVML_CLOCK_MEM)):
+        for signal, clock in (
+            (Signal.SM_CLOCK, nvml.NVML_CLOCK_SM),
+            (Signal.MEMORY_CLOCK, nvml.NVML_CLOCK_MEM),
+        ):
             _put(signals, signal, calls.ask(self.support, nvml.nvmlDeviceGetClockInfo, handle, clock), MEGA)
 
     def _read_utilization(self, calls: Calls, handle: object, signals: dict[Signal, float]) -> None:
@@ -164,18 +170,22 @@ class Board:
     def _can_measure(self, calls: Calls, handle: object) -> bool:
         if _GPM in self.support.lacks:
             return False
-        answer = calls.ask(self.support, nvml.nvmlGpmQueryDeviceSupport, handle)
-        if answer is None or not answer.isSupportedDevice:
-            self.support.lacks.add(_GPM)
-            return False
-        return True
+        if not self._measurable:
+            answer = calls.ask(self.support, nvml.nvmlGpmQueryDeviceSupport, handle)
+            self._measurable = answer is not None and bool(answer.isSupportedDevice)
+            if answer is not None and not self._measurable:
+                self.support.lacks.add(_GPM)
+        return self._measurable
 
     def _measure(self, calls: Calls, gpm: Gpm, at: float, handle: object) -> dict[Signal, float]:
         if not self._can_measure(calls, handle):
             return {}
         scope = (self.bus_id, -1, self.uuid, self.divisions)
         return gpm.measure(
-            scope, at, lambda sample: calls.ask(self.support, nvml.nvmlGpmSampleGet, handle, sample), _WHOLE_METRICS
+            scope,
+            at,
+            lambda sample: calls.ask(self.support, nvml.nvmlGpmSampleGet, handle, sample),
+            _WHOLE_METRICS,
         )
 
     def _measure_instance(
@@ -198,7 +208,7 @@ _GPM: Final = "GPM"
 def read_memory(calls: Calls, support: Support, handle: object) -> dict[Signal, float]:
     """Memory in bytes, of a GPU or an instance.
 
-    The second version keeps what the driver reserves apart; the first counts it as used, which is then not known.
+    The second version keeps what the driver reserves apart; the first counts it as used, untold.
     """
     memory = calls.ask(support, _memory_v2, handle)
     signals: dict[Signal, float] = {}
@@ -216,7 +226,7 @@ def read_memory(calls: Calls, support: Support, handle: object) -> dict[Signal, 
 def profile_of(name: str) -> str:
     """`1g.10gb` of `NVIDIA A100-SXM4-80GB MIG 1g.10gb`; empty when the name tells none.
 
-    Of a compute instance that is only part of its GPU instance, `MIG 1c.3g.40gb`, the GPU instance's: `3g.40gb`.
+    Of a compute instance that is a part of its GPU instance, `MIG 1c.3g.40gb`, the GPU instance's: `3g.40gb`.
     """
     _, known, profile = name.rpartition(" MIG ")
     parts = profile.split(".")

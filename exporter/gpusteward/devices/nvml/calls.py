@@ -40,7 +40,7 @@ _CODE_NAMES: Final = {
 
 def code_name(code: int) -> str:
     """NVML's own word for a return code: `NOT_FOUND` for 6."""
-    return _CODE_NAMES.get(code, str(code))
+    return str(_CODE_NAMES.get(code, code))
 
 
 class LibraryError(Exception):
@@ -70,7 +70,7 @@ class GpuError(Exception):
 
 
 class Support:
-    """What one device has said it does not have: names of functions, ids of fields. One for each driver epoch."""
+    """What a device has said it does not have: functions by name, fields by id. One for each driver epoch."""
 
     def __init__(self) -> None:
         self.lacks: set[str | int] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess  # noqa: TID251 - the one program that the package starts: NVML must be where it can be killed
+import subprocess  # noqa: TID251 - the one program that we start: NVML must be where it can be killed
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
@@ -37,7 +37,8 @@ def launch(library: str, driver_root: str) -> subprocess.Popen[bytes]:
     """Start a worker in a fresh interpreter (exec, never a fork of the agent's threads and memory).
 
     Args:
-        library, driver_root: as in `library.load`.
+        library: as in `library.load`.
+        driver_root: as there.
     """
     command = (sys.executable, "-P", "-m", WORKER, library, driver_root)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module; no shell

@@ -1,4 +1,4 @@
-"""Field values: one call for a board's many numbers, of which each says for itself whether it could be read."""
+"""Field values: one call for a board's many numbers, each of which says whether it could be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Field(NamedTuple):
         signal: what it is.
         unit: our base unit for one of the driver's.
         scope: link number, where the field is of links.
-        since: the branch of the driver that first knows it (nvml.h of that branch, as kept by NVIDIA/go-nvml).
+        since: driver branch that first knows it (nvml.h of that branch, in the history of NVIDIA/go-nvml).
     """
 
     ident: int
@@ -68,7 +68,7 @@ FIELDS: Final = (
     Field(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, Signal.NVLINK_RX_TOTAL, KIB, ALL_LINKS),
     Field(nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, Signal.RECOVERY_ACTION, since=570),
 )
-"""Values of the board. ECC counts are those since the driver was loaded: the aggregate ones outlive a repair."""
+"""Values of the board. ECC counts are those since the driver was loaded; aggregate ones outlive a repair."""
 
 _TYPES: Final = {
     nvml.NVML_VALUE_TYPE_DOUBLE: "dVal",

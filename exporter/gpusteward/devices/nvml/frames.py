@@ -138,6 +138,7 @@ def answer_of(body: bytes) -> Answer:
         FrameError: it is none.
     """
     try:
-        return _answer_decoder.decode(body)
+        answer: Answer = _answer_decoder.decode(body)
     except msgspec.DecodeError as error:
         raise FrameError(str(error)) from error
+    return answer

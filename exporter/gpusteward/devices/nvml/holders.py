@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gpusteward.model import Allocation, Holder, Process
+from gpusteward.model import Allocation, Holder, HolderKind, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,8 +63,8 @@ class UserNames:
 class Processes:
     """Processes that NVML lists, with the user and the command of each that can be seen.
 
-    NVML gives the host's pids. From another pid namespace a number would name a stranger, so nothing is looked up
-    there unless `proc` is a mount of the host's /proc.
+    NVML gives the host's pids. From another pid namespace a number would name a stranger, so nothing is
+    looked up there unless `proc` is a mount of the host's /proc.
 
     Args:
         proc: where the host's /proc is.
@@ -128,17 +127,20 @@ def allocations(processes: tuple[Process, ...] | None, *, visible: bool) -> tupl
         visible: whether processes of the host can be seen from here.
 
     Returns:
-        Empty when nobody holds it: nothing runs there, or only what is left of processes that are gone. None when
-        it is not known.
+        Empty when nobody holds it: nothing runs there, or only what is left of processes that are gone.
+        None when it is not known.
     """
     if processes is None or not visible:
         return None
     holders = sorted({Holder(process.user, process.command) for process in processes if process.command})
-    return tuple(Allocation(holder, Fraction(1, len(holders)), running=True) for holder in holders)
+    return tuple(
+        Allocation(holder, Fraction(1, len(holders)), running=True, kind=HolderKind.PROCESS)
+        for holder in holders
+    )
 
 
 def _in_host_namespace() -> bool:
     try:
-        return os.stat("/proc/self/ns/pid").st_ino == HOST_PID_NAMESPACE  # noqa: PTH116 - follows the magic link
+        return Path("/proc/self/ns/pid").stat().st_ino == HOST_PID_NAMESPACE
     except OSError:
         return False

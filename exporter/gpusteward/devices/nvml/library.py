@@ -6,7 +6,7 @@ pynvml opens the library by its soname only; one that was opened by path before 
 from __future__ import annotations
 
 import ctypes
-import os.path
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pynvml as nvml
@@ -44,7 +44,7 @@ def candidates(library: str, driver_root: str) -> Iterator[str]:
     yield SONAME
     for root in (driver_root, "/"):
         if root:
-            yield from (os.path.join(root, directory, SONAME) for directory in DIRECTORIES)  # noqa: PTH118 - pathlib would cost the worker a megabyte
+            yield from (str(Path(root, directory, SONAME)) for directory in DIRECTORIES)
 
 
 def load(library: str, driver_root: str, calls: Calls) -> str:
@@ -55,7 +55,7 @@ def load(library: str, driver_root: str, calls: Calls) -> str:
     """
     tried = []
     for name in candidates(library, driver_root):
-        if name != SONAME and not os.path.exists(name):  # noqa: PTH110 - as above
+        if name != SONAME and not Path(name).exists():
             tried.append(f"{name} (no such file)")
             continue
         try:
@@ -66,4 +66,3 @@ def load(library: str, driver_root: str, calls: Calls) -> str:
         calls.must(nvml.nvmlInit)
         return name
     raise LibraryError(reasons.LIBRARY_MISSING, f"no {SONAME}; tried " + ", ".join(tried))
-

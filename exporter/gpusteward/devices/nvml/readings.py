@@ -41,7 +41,7 @@ class Translator:
         """The readings of a sample.
 
         Raises:
-            SourceError: it has no GPU, or none that could be read for a reason of this process and not of the GPUs.
+            SourceError: it has no GPU, or none could be read, for a reason of this process and not of theirs.
         """
         _check(sample)
         models = {gpu.model for gpu in sample.gpus if gpu.model}
@@ -82,7 +82,7 @@ class Translator:
         )
 
     def _described(self, listed: list[RunningProcess] | None) -> tuple[Process, ...] | None:
-        """Processes with names. Seen from another pid namespace an empty list does not mean that nothing runs."""
+        """Processes with names. From another pid namespace an empty list does not mean that nothing runs."""
         if listed is None or (not listed and not self._processes.visible):
             return None
         return self._processes.describe(listed)

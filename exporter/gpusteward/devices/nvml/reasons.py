@@ -19,13 +19,13 @@ RELEASED: Final = "released"
 HINTS: Final = {
     LIBRARY_MISSING: "install the NVIDIA driver, run the agent under the nvidia container runtime, or set "
     "sources.nvml.library or sources.nvml.driver_root",
-    DRIVER_NOT_LOADED: "load the nvidia kernel module, or wait for the driver container; it is tried again by "
-    "itself",
-    DRIVER_MISMATCH: "the driver was changed while in use; a new process is tried by itself, and if that does "
-    "not end it, library and kernel module are of different versions: reboot the node",
+    DRIVER_NOT_LOADED: "load the nvidia kernel module, or wait for the driver container; "
+    "it is tried again by itself",
+    DRIVER_MISMATCH: "the driver was changed while in use; a new process is tried by itself, and if that "
+    "does not end it, library and kernel module are of different versions: reboot the node",
     NO_PERMISSION: "let the agent open /dev/nvidia*: the nvidia container runtime or a privileged container",
-    UNKNOWN_ERROR: "if the host ran `systemctl daemon-reload`, the container has lost its devices: recreate the "
-    "pod; else look for NVRM lines in the kernel log",
+    UNKNOWN_ERROR: "if the host ran `systemctl daemon-reload`, the container has lost its devices: recreate "
+    "the pod; else look for NVRM lines in the kernel log",
     NO_GPUS: "check `nvidia-smi -L` on the node, and NVIDIA_VISIBLE_DEVICES of the agent",
     STARTING: "wait; with nvidia-persistenced running the driver keeps awake",
     TIMEOUT: "it is killed and started again by itself; if it stays, look for NVRM lines in the kernel log",

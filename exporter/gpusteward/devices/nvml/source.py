@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gpusteward.devices.nvml.child import Launch
     from gpusteward.model import Readings
 
+DEFAULT_DEADLINE_SECONDS: Final = 2.0
+"""Where the settings state none; `Config.nvml` does."""
+
 LEAST_BACK_OFF_SECONDS: Final = 1.0
 MOST_BACK_OFF_SECONDS: Final = 60.0
 
@@ -47,8 +50,9 @@ class Surroundings:
 class NvmlSource:
     """Reads this machine's GPUs through NVML, in a worker process.
 
-    A worker that does not answer is killed, and another is started after 1, 2, 4 … 60 seconds. One that cannot be
-    killed (the driver holds it) is left alone, and while it lives there is no other: at most one orphan.
+    A worker that does not answer is killed, and another is started after 1, 2, 4 … 60 seconds. One that
+    cannot be killed (the driver holds it) is left alone, and while it lives there is no other: at most one
+    orphan.
 
     Args:
         settings: `sources.nvml`.
@@ -61,6 +65,7 @@ class NvmlSource:
         self, settings: NvmlSettings, node_name: str, clock: Clock, surroundings: Surroundings | None = None
     ) -> None:
         self._settings = settings
+        self._seconds = settings.deadline_seconds or DEFAULT_DEADLINE_SECONDS
         self._clock = clock
         self._surroundings = surroundings or Surroundings()
         by_process = {"processes": True, "none": False}.get(
@@ -113,7 +118,7 @@ class NvmlSource:
             self._lock.release()
 
     def _sample(self, at: Moment) -> Sample:
-        deadline = self._clock.now().monotonic + self._settings.deadline_seconds
+        deadline = self._clock.now().monotonic + self._seconds
         child = self._child or self._start(at)
         try:
             answer = self._exchange(child, at, deadline)
@@ -127,14 +132,12 @@ class NvmlSource:
         waited = at.monotonic - child.started
         if not child.answered and waited < self._settings.start_seconds:
             raise _error(reasons.STARTING, f"the driver is still being initialised, since {waited:.0f} s")
-        raise self._abandon(
-            at, reasons.TIMEOUT, f"NVML did not answer within {self._settings.deadline_seconds:g} s"
-        )
+        raise self._abandon(at, reasons.TIMEOUT, f"NVML did not answer within {self._seconds:g} s")
 
     def _exchange(self, child: Child, at: Moment, deadline: float) -> Sample | Gone | None:
         """The answer to a question asked now; None when it does not come in time.
 
-        A first answer may come late, while the driver wakes: it is of the past, so that the question is put again.
+        A first answer may come late, while the driver wakes: it is of the past, and is asked for again.
         """
         if child.pending:
             late = child.answer(self._clock, deadline)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _Found(NamedTuple):
     """What is at an index: a board with its handle, or the code that keeps it from being known."""
 
-    index: int
+    at: int
     board: Board | None
     handle: Any
     code: int
@@ -68,7 +68,7 @@ class Sweep:
         return _Found(index, board, handle, nvml.NVML_SUCCESS)
 
     def _recognised(self, found: list[_Found]) -> list[_Found]:
-        """Give those that do not say who they are the identity of a board that was seen before and is missing.
+        """Give those that cannot say who they are the identity of a board that was seen and is missing.
 
         The one of the same index first: the order changes only with a restart of the driver.
         """
@@ -78,15 +78,13 @@ class Sweep:
             for board in missing.values():
                 del self._boards[board.bus_id]
             return found
-        known = []
-        for place in found:
-            board = place.board or missing.get(place.index)
-            known.append(place._replace(board=board))
-        return known
+        return [place._replace(board=place.board or missing.get(place.at)) for place in found]
 
     def _read(self, at: float, index: int, board: Board | None, handle: object, code: int) -> Gpu:
         if board is None:
-            return Gpu(index, "", "", "", code, mig=False, signals={}, instances=[], processes=None, xids=None)
+            return Gpu(
+                index, "", "", "", code, mig=False, signals={}, instances=[], processes=None, xids=None
+            )
         if code == nvml.NVML_SUCCESS:
             try:
                 return self._values(at, index, board, handle)
@@ -102,7 +100,9 @@ class Sweep:
         board.set_mig(on=modes is not None and modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
         board.divisions += self._events.divided(board.bus_id)
         signals = board.read(calls, self._gpm, handle, at)
-        frame = self._frame(index, board, nvml.NVML_SUCCESS, board.read_instances(calls, self._gpm, handle, at))
+        frame = self._frame(
+            index, board, nvml.NVML_SUCCESS, board.read_instances(calls, self._gpm, handle, at)
+        )
         frame.signals = signals
         frame.processes = board.read_processes(calls, handle)
         return frame

@@ -67,8 +67,8 @@ class Traffic:
 def _width(last: float) -> float:
     """Where a counter wrapped: the least power of two above its last value.
 
-    nvml.h says that the PCIe counters wrap and not where. The last value before it lay in the upper half of the
-    range, as long as less than half of it is moved between two readings.
+    nvml.h says that the PCIe counters wrap, and not where. The last value before it lay in the upper half of
+    the range, as long as less than half of it is moved between two readings.
     """
     return float(1 << int(last).bit_length())
 

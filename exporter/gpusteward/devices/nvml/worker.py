@@ -2,8 +2,8 @@
 
     python -m gpusteward.devices.nvml.worker LIBRARY DRIVER_ROOT
 
-Questions come on standard input, answers go to standard output (`frames`), words to standard error. It ends when
-its input does: no worker outlives its agent, even one whose call into the driver never returns.
+Questions come on standard input, answers go to standard output (`frames`), words to standard error. It ends
+when its input does: no worker outlives its agent, even one whose call into the driver never returns.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def serve(library: str, driver_root: str, questions: Questions, answers: int) ->
     """Answer questions until there are no more, or the library is of no more use; that is the last answer.
 
     Args:
-        library, driver_root: as in `library.load`.
+        library: as in `library.load`.
+        driver_root: as there.
         questions: what the agent asks.
         answers: descriptor to write to.
     """
