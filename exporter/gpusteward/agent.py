@@ -10,7 +10,7 @@ from gpusteward.clock import SystemClock
 from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
-from gpusteward.devices.nvml.source import NvmlSource, Surroundings
+from gpusteward.devices.nvml.source import NvmlSource
 from gpusteward.devices.simulated import SimulatedSource
 from gpusteward.runtime import Parts, RunningAgent
 from gpusteward.sampler import warm_up
@@ -67,5 +67,5 @@ def open_source(config: Config, now: Moment, clock: Clock) -> DeviceSource:
     dcgm = DcgmSource(config.dcgm, node)
     if config.agent.source == "dcgm":
         return dcgm
-    nvml = NvmlSource(config.nvml, node, clock, Surroundings(in_cluster=in_cluster()))
+    nvml = NvmlSource(config.nvml, node, clock, in_cluster=in_cluster())
     return nvml if config.agent.source == "nvml" else AutoSource([nvml, dcgm])

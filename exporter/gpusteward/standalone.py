@@ -13,7 +13,7 @@ from gpusteward.clock import SystemClock
 from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
 from gpusteward.devices.auto import ON_ITS_WAY, AutoSource
 from gpusteward.devices.dcgm import DcgmSource
-from gpusteward.devices.nvml.source import NvmlSource, Surroundings
+from gpusteward.devices.nvml.source import NvmlSource
 from gpusteward.devices.simulated import SimulatedSource
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
@@ -79,7 +79,7 @@ def _choose(config: Config, mode: str, clock: Clock) -> _Choice:
     if mode == "simulated":
         return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
     node = config.node.name or environment_node_name() or socket.gethostname()
-    nvml = NvmlSource(config.nvml, node, clock, Surroundings(in_cluster=in_cluster()))
+    nvml = NvmlSource(config.nvml, node, clock, in_cluster=in_cluster())
     real = AutoSource([nvml, DcgmSource(config.dcgm, node)])
     try:
         _first_read(real, clock)

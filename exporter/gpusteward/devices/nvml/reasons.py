@@ -14,7 +14,6 @@ STARTING: Final = "starting"
 TIMEOUT: Final = "timeout"
 STUCK: Final = "stuck"
 WORKER_DIED: Final = "worker_died"
-RELEASED: Final = "released"
 
 HINTS: Final = {
     LIBRARY_MISSING: "install the NVIDIA driver, run the agent under the nvidia container runtime, or set "
@@ -31,6 +30,5 @@ HINTS: Final = {
     TIMEOUT: "it is killed and started again by itself; if it stays, look for NVRM lines in the kernel log",
     STUCK: "the driver holds a process that cannot be killed: drain the node and reboot it",
     WORKER_DIED: "it is started again by itself; its last words are in the agent's log",
-    RELEASED: "it resumes by itself",
 }
 """Next step for each reason."""

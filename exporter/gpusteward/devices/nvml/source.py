@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gpusteward.devices.nvml import reasons
@@ -14,8 +13,6 @@ from gpusteward.devices.nvml.readings import Translator
 from gpusteward.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gpusteward.clock import Clock, Moment
     from gpusteward.config.settings import NvmlSettings
     from gpusteward.devices.nvml.child import Launch
@@ -26,25 +23,6 @@ DEFAULT_DEADLINE_SECONDS: Final = 2.0
 
 LEAST_BACK_OFF_SECONDS: Final = 1.0
 MOST_BACK_OFF_SECONDS: Final = 60.0
-
-
-def _never() -> str:
-    return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the composition root knows and the settings do not.
-
-    Attributes:
-        in_cluster: whether this is a pod; holders are then the kubelet's to tell, not processes.
-        released: why the driver must be let go of now; empty = it need not. Asked at every read.
-        launch: starts a worker.
-    """
-
-    in_cluster: bool = False
-    released: Callable[[], str] = _never
-    launch: Launch = launch
 
 
 class NvmlSource:
@@ -58,22 +36,26 @@ class NvmlSource:
         settings: `sources.nvml`.
         node_name: the node.
         clock: to know when a deadline is over.
-        surroundings: what else bears on it.
+        in_cluster: whether this is a pod; holders are then the kubelet's to tell, not processes.
+        launch: starts a worker.
     """
 
     def __init__(
-        self, settings: NvmlSettings, node_name: str, clock: Clock, surroundings: Surroundings | None = None
+        self,
+        settings: NvmlSettings,
+        node_name: str,
+        clock: Clock,
+        *,
+        in_cluster: bool = False,
+        launch: Launch = launch,
     ) -> None:
         self._settings = settings
         self._seconds = settings.deadline_seconds or DEFAULT_DEADLINE_SECONDS
         self._clock = clock
-        self._surroundings = surroundings or Surroundings()
-        by_process = {"processes": True, "none": False}.get(
-            settings.holders, not self._surroundings.in_cluster
-        )
+        self._launch = launch
+        by_process = {"processes": True, "none": False}.get(settings.holders, not in_cluster)
         self._translator = Translator(node_name, Processes(settings.proc), hold=by_process)
         self._lock = threading.Lock()
-        self._closed = False
         self._child: Child | None = None
         self._orphan: Child | None = None
         self._stuck = False
@@ -98,15 +80,13 @@ class NvmlSource:
             SourceError: with one of the reasons in `reasons`.
         """
         with self._lock:
-            why = "the agent is stopping" if self._closed else self._surroundings.released()
-            if why:
-                self._let_go()
-                raise _error(reasons.RELEASED, f"the driver is let go of: {why}")
             return self._translator.readings(self._sample(at), at)
 
     def close(self) -> None:
-        """End the worker. Idempotent; from any thread, also while a read waits."""
-        self._closed = True
+        """End the worker, and with it the use of the driver; a later read starts another.
+
+        Idempotent; from any thread, also while a read waits.
+        """
         child = self._child
         if not self._lock.acquire(blocking=False):
             if child is not None:
@@ -114,6 +94,7 @@ class NvmlSource:
             self._lock.acquire()
         try:
             self._let_go()
+            self._failure, self._back_off = None, 0.0
         finally:
             self._lock.release()
 
@@ -157,7 +138,7 @@ class NvmlSource:
             before = self._failure
             raise SourceError(f"{before.message}; next try in {left:.0f} s", before.reason, before.hint)
         try:
-            process = self._surroundings.launch(self._settings.library, self._settings.driver_root)
+            process = self._launch(self._settings.library, self._settings.driver_root)
         except OSError as error:
             raise self._abandon(
                 at, reasons.WORKER_DIED, f"the NVML worker cannot be started: {error.strerror}"
