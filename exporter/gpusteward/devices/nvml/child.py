@@ -122,9 +122,11 @@ class Child:
             self._process.wait(timeout=CLOSE_SECONDS)
         self.kill()
 
-    def gone(self) -> bool:
-        """Whether the process has ended; never waits. Once it has, nothing of it is left."""
-        return self._process.poll() is not None
+    def gone(self, patience: float = 0.0) -> bool:
+        """Whether the process has ended, within so many seconds. Once it has, nothing of it is left."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=patience)
+        return self._process.returncode is not None
 
     def _body(self) -> bytes | None:
         """The first whole frame of what was received, taken out."""

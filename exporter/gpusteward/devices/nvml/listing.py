@@ -24,7 +24,7 @@ _KINDS: Final = (
 
 
 def list_processes(calls: Calls, support: Support, handle: object) -> list[RunningProcess] | None:
-    """Processes by pid; None when no list could be read.
+    """Processes by pid; None when a list that the board has could not be read: others may be on it.
 
     A process that is in several lists, or in one several times, counts with the most memory that one says:
     they tell of the same memory.
@@ -34,7 +34,8 @@ def list_processes(calls: Calls, support: Support, handle: object) -> list[Runni
         LibraryError: the library does not.
     """
     lists = [calls.ask(support, _patient(kind), handle) for kind in _KINDS]
-    if all(found is None for found in lists):
+    missing = [kind.__name__ for kind, found in zip(_KINDS, lists, strict=True) if found is None]
+    if len(missing) == len(lists) or not support.lacks.issuperset(missing):
         return None
     memory: dict[int, int | None] = {}
     for process in (process for found in lists for process in found or ()):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_DEADLINE_SECONDS: Final = 2.0
 """Where the settings state none; `Config.nvml` does."""
 
+DEATH_SECONDS: Final = 0.5
+"""How long a killed worker may take to die. One that takes longer is held by the driver."""
+
 LEAST_BACK_OFF_SECONDS: Final = 1.0
 MOST_BACK_OFF_SECONDS: Final = 60.0
 
@@ -129,7 +132,8 @@ class NvmlSource:
 
     def _start(self, at: Moment) -> Child:
         """A new worker, unless it is too early or the old one is still there."""
-        self._stuck = self._orphan is not None and not self._orphan.gone()
+        patience = 0.0 if self._stuck else DEATH_SECONDS
+        self._stuck = self._orphan is not None and not self._orphan.gone(patience)
         if self._orphan is not None and self._stuck:
             raise _error(reasons.STUCK, f"the NVML worker with pid {self._orphan.pid} cannot be killed")
         self._orphan = None
@@ -158,10 +162,10 @@ class NvmlSource:
         return self._failure
 
     def _let_go(self) -> None:
-        if self._child is not None:
-            self._child.end()
-            self._orphan = None if self._child.gone() else self._child
-            self._child = None
+        left = self._child or self._orphan  # there is never both
+        if left is not None:
+            left.end()
+            self._child, self._orphan = None, None if left.gone() else left
 
 
 def _error(reason: str, message: str) -> SourceError:
