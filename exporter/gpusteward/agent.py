@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
+from gpusteward.config import (
+    ConfigWatch,
+    config_path,
+    environment_api_server,
+    environment_node_name,
+    in_cluster,
+)
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
 from gpusteward.devices.nvml.source import NvmlSource
+from gpusteward.devices.released import PausableSource
 from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.kube.driver_hold import DriverHold
+from gpusteward.kube.node_client import ApiServer, NodeClient
 from gpusteward.runtime import Parts, RunningAgent
 from gpusteward.sampler import warm_up
 
@@ -67,5 +77,17 @@ def open_source(config: Config, now: Moment, clock: Clock) -> DeviceSource:
     dcgm = DcgmSource(config.dcgm, node)
     if config.agent.source == "dcgm":
         return dcgm
-    nvml = NvmlSource(config.nvml, node, clock, in_cluster=in_cluster())
+    nvml = _pausable(NvmlSource(config.nvml, node, clock, in_cluster=in_cluster()), node, clock)
     return nvml if config.agent.source == "nvml" else AutoSource([nvml, dcgm])
+
+
+def _pausable(nvml: NvmlSource, node: str, clock: Clock) -> DeviceSource:
+    """In a pod, NVML that is let go while NVIDIA's operator upgrades the driver or changes the MIG layout."""
+    url = environment_api_server()
+    if not url:
+        return nvml
+    # The API server knows the Node by its own name, whatever the config calls it.
+    client = NodeClient(ApiServer(url), environment_node_name() or node, clock)
+    hold = DriverHold(client, clock, random.random)
+    hold.start()
+    return PausableSource(nvml, hold)

@@ -16,8 +16,6 @@ from gpusteward.model import (
     Device,
     Fault,
     GpuReading,
-    Holder,
-    HolderKind,
     Leaf,
     LeafKind,
     NodeReadings,
@@ -25,8 +23,6 @@ from gpusteward.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-
-    from gpusteward.model import Process
 
 LOST_ALERT_SECONDS = 7 * 24 * 3600.0
 """After this a lost GPU's alert ends by itself; its cost does not."""
@@ -59,8 +55,7 @@ def attribute(
         acknowledged: UUIDs of lost GPUs that the operator knows of.
         monotonic: now, for the age of a loss.
     """
-    read = map(_with_process_holders, node.gpus) if node.held_by_processes else node.gpus
-    seen = {gpu.uuid: gpu for gpu in read}
+    seen = {gpu.uuid: gpu for gpu in node.gpus}
     roster.most_seen = max(roster.most_seen, len(seen))
     lost = _lost(seen, roster, roster.most_seen if nominal is None else nominal)
     roster.lost_since = {gpu.uuid: roster.lost_since.get(gpu.uuid, monotonic) for gpu in lost}
@@ -142,40 +137,6 @@ def _attributed(node: str, gpu: GpuReading, fault: Fault | None) -> AttributedGp
         for instance in gpu.instances
     )
     return AttributedGpu(reading=gpu, fault=fault, leaves=leaves)
-
-
-def process_holders(processes: tuple[Process, ...] | None) -> tuple[Allocation, ...] | None:
-    """Who holds a device of a plain host: the users of its processes by command; None when not known.
-
-    The device is divided by the memory that each holds, since that is what one takes from the others for as
-    long as it lives; evenly by process where the driver does not tell it of all. A process whose user and
-    command are not known (another pid namespace) is a holder all the same.
-    """
-    if processes is None:
-        return None
-    holding = [process for process in processes if not process.serves_sharing]
-    told = all(process.memory_bytes is not None for process in holding)
-    weights: dict[Holder, int] = {}
-    for process in holding:
-        holder = Holder(process.user, process.command or "unknown")
-        weight = max(1, process.memory_bytes or 0) if told else 1
-        weights[holder] = weights.get(holder, 0) + weight
-    whole = sum(weights.values())
-    return tuple(
-        Allocation(holder, Fraction(weight, whole), kind=HolderKind.PROCESS)
-        for holder, weight in sorted(weights.items())
-    )
-
-
-def _with_process_holders(gpu: GpuReading) -> GpuReading:
-    instances = tuple(
-        replace(instance, allocations=process_holders(instance.processes))
-        if instance.allocations is None
-        else instance
-        for instance in gpu.instances
-    )
-    allocations = process_holders(gpu.processes) if gpu.allocations is None else gpu.allocations
-    return replace(gpu, allocations=allocations, instances=instances)
 
 
 def _held(allocations: tuple[Allocation, ...] | None) -> tuple[Allocation, ...] | None:

@@ -9,13 +9,11 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusteward.attribution import LOST_ALERT_SECONDS, Roster, attribute, process_holders, unread
+from gpusteward.attribution import LOST_ALERT_SECONDS, Roster, attribute, unread
 from gpusteward.model import (
     AttributedGpu,
     Fault,
     GpuReading,
-    Holder,
-    HolderKind,
     InstanceReading,
     LeafKind,
     NodeReadings,
@@ -178,12 +176,8 @@ def test_the_order_of_the_readings_does_not_matter(order: list[int]) -> None:
 PIDS = itertools.count(1)
 
 
-def process(user: str = "ann", command: str = "python", memory: int | None = None) -> Process:
-    return Process(pid=next(PIDS), user=user, command=command, memory_bytes=memory)
-
-
-def shares(*processes: Process) -> dict[tuple[str, str], Fraction]:
-    return {(a.holder.namespace, a.holder.pod): a.share for a in process_holders(processes) or ()}
+def process(user: str = "ann") -> Process:
+    return Process(pid=next(PIDS), user=user, command="python")
 
 
 def test_processes_are_passed_on_to_the_leaf_they_run_on() -> None:
@@ -193,52 +187,6 @@ def test_processes_are_passed_on_to_the_leaf_they_run_on() -> None:
     whole, cut = attribute(readings, Roster(), None, (), 0.0)
     assert [leaf.processes for leaf in (*whole.leaves, *cut.leaves)] == [here, there, None]
     assert [leaf.allocations for leaf in whole.leaves] == [None]
-
-
-def test_on_a_plain_host_who_runs_on_a_device_holds_it_and_unknown_stays_unknown() -> None:
-    instances = (InstanceReading(gi="2", processes=(process("bob"),)), InstanceReading(gi="3", processes=()))
-    gpus = (gpu(0, processes=(process(),)), gpu(1), gpu(2, mig=True, instances=instances))
-    readings = replace(node(*gpus), held_by_processes=True)
-    leaves = [leaf for one in attribute(readings, Roster(), None, (), 0.0) for leaf in one.leaves]
-    ann, unknown, bob, nobody = (leaf.allocations for leaf in leaves)
-    assert [(a.holder, a.share, a.kind) for a in ann or ()] == [
-        (Holder("ann", "python"), Fraction(1), HolderKind.PROCESS)
-    ]
-    assert [a.holder for a in bob or ()] == [Holder("bob", "python")]
-    assert (unknown, nobody) == (None, ())
-
-
-def test_holders_that_the_source_knows_are_not_taken_from_processes() -> None:
-    known = (InstanceReading(gi="2", processes=(process(),), allocations=(held(),)),)
-    gpus = (gpu(0, processes=(process(),), allocations=(held(),)), gpu(1, mig=True, instances=known))
-    readings = replace(node(*gpus), held_by_processes=True)
-    leaves = [leaf for one in attribute(readings, Roster(), None, (), 0.0) for leaf in one.leaves]
-    assert [leaf.allocations for leaf in leaves] == [(held(),), (held(),)]
-
-
-def test_pids_of_a_user_and_command_are_one_holder_and_a_device_is_divided_by_memory() -> None:
-    assert shares(process(memory=30), process(memory=30), process("bob", memory=20)) == {
-        ("ann", "python"): Fraction(3, 4),
-        ("bob", "python"): Fraction(1, 4),
-    }
-
-
-def test_where_memory_is_not_told_of_all_it_is_divided_by_process() -> None:
-    assert shares(process(memory=30), process(memory=None), process("bob", memory=20)) == {
-        ("ann", "python"): Fraction(2, 3),
-        ("bob", "python"): Fraction(1, 3),
-    }
-
-
-def test_a_process_without_memory_or_name_is_a_holder_all_the_same() -> None:
-    got = shares(process(memory=0), process("", "", memory=3))
-    assert got == {("ann", "python"): Fraction(1, 4), ("", "unknown"): Fraction(3, 4)}
-
-
-def test_the_server_of_a_shared_gpu_holds_nothing() -> None:
-    server = process("root", "nvidia-cuda-mps-server", 30)
-    assert process_holders((server,)) == ()
-    assert shares(server, process(memory=10)) == {("ann", "python"): 1}
 
 
 def test_what_ran_on_a_gpu_that_is_lost_or_unread_is_not_known_any_more() -> None:

@@ -20,7 +20,6 @@ from gpusteward.model import (
     NodeFacts,
     NodeReadings,
     Portion,
-    Process,
     Readings,
     Signal,
 )
@@ -146,14 +145,14 @@ def host(at: Moment, *gpus: tuple[str, ...] | None) -> Readings:
             gpu=str(n),
             model=H100,
             signals={**snapshots.BOARD, **snapshots.ACTIVITY, Signal.SM_ACTIVE: 0.4},
-            processes=None
+            allocations=None
             if users is None
-            else tuple(Process(pid=pid, user=user, command="python") for pid, user in enumerate(users)),
+            else tuple(process(user, Fraction(1, len(set(users)))) for user in sorted(set(users))),
         )
         for n, users in enumerate(gpus)
     )
     facts = NodeFacts(name="n1", price_per_gpu_hour="6.88", gpus=len(gpus))
-    node = NodeReadings(node="n1", gpus=read, facts=facts, held_by_processes=True)
+    node = NodeReadings(node="n1", gpus=read, facts=facts)
     return Readings(at=at, source="nvml", nodes=(node,))
 
 

@@ -5,7 +5,12 @@ reference page; reading the environment. Must not: construct anything the settin
 May read the files that it is asked to, and the environment; nothing else of I/O.
 """
 
-from gpusteward.config.environment import config_path, environment_node_name, in_cluster
+from gpusteward.config.environment import (
+    config_path,
+    environment_api_server,
+    environment_node_name,
+    in_cluster,
+)
 from gpusteward.config.listen import ListenAddress, parse_listen
 from gpusteward.config.load import load, parse, warnings
 from gpusteward.config.reload import ConfigWatch, restart_needed
@@ -42,6 +47,7 @@ __all__ = [
     "TokenFile",
     "UnderuseSettings",
     "config_path",
+    "environment_api_server",
     "environment_node_name",
     "in_cluster",
     "load",

@@ -32,7 +32,10 @@ KUBERNETES = Variable(
     "KUBERNETES_SERVICE_HOST",
     "Set by the kubelet in every container: the agent then knows that it runs in a pod.",
 )
-VARIABLES = (CONFIG_FILE, NODE_NAME, KUBERNETES)
+KUBERNETES_PORT = Variable(
+    "KUBERNETES_SERVICE_PORT", "Set beside it: the two are where the API server is. Empty: 443."
+)
+VARIABLES = (CONFIG_FILE, NODE_NAME, KUBERNETES, KUBERNETES_PORT)
 
 
 def environment_node_name() -> str:
@@ -43,6 +46,14 @@ def environment_node_name() -> str:
 def in_cluster() -> bool:
     """Whether this process runs in a pod."""
     return bool(_read(KUBERNETES))
+
+
+def environment_api_server() -> str:
+    """The API server's URL as the kubelet says it, `https://HOST:PORT`; empty outside a pod."""
+    host, port = _read(KUBERNETES), _read(KUBERNETES_PORT) or "443"
+    if not host:
+        return ""
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def config_path(argument: str | None) -> Path | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ON_ITS_WAY = frozenset({"starting"})
+ON_ITS_WAY = frozenset({"starting", "released"})
 """Reasons of a source that is there and not ready: it is waited for, not passed over for the next."""
 
 

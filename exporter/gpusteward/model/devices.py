@@ -284,13 +284,11 @@ class NodeReadings:
         node: node name.
         gpus: what was seen, ordered by index.
         facts: what the source knows of the node; None when it knows nothing.
-        held_by_processes: True on a plain host: nobody hands out its devices, so who runs on one holds it.
     """
 
     node: str
     gpus: tuple[GpuReading, ...]
     facts: NodeFacts | None = None
-    held_by_processes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
