@@ -50,9 +50,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(
-    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Bench]]:
+def bench(tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
     """Makes benches: `bench([H100], driver="525.60.13", settings=NvmlSettings())`."""
     made: list[Bench] = []
 
@@ -63,9 +61,7 @@ def bench(
         settings: NvmlSettings | None = None,
         symbols: Path = library,
     ) -> Bench:
-        fake = FakeNvml(
-            tmp_path / str(len(made)), boards, library=symbols, driver=driver, manual_clock=True
-        )
+        fake = FakeNvml(tmp_path / str(len(made)), boards, library=symbols, driver=driver, manual_clock=True)
         for name, value in fake.env().items():
             monkeypatch.setenv(name, value)
         source = NvmlSource(settings or NvmlSettings(deadline_seconds=10), "node-1", SystemClock())

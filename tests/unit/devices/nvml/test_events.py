@@ -48,7 +48,9 @@ def test_a_board_that_cannot_report_has_unknown_xids_and_not_none(bench: Callabl
     assert "nvmlDeviceGetSupportedEventTypes" not in on.fake.calls()
 
 
-def test_the_xid_of_a_gpu_that_fell_off_the_bus_is_told_and_later_ones_too(bench: Callable[..., Bench]) -> None:
+def test_the_xid_of_a_gpu_that_fell_off_the_bus_is_told_and_later_ones_too(
+    bench: Callable[..., Bench],
+) -> None:
     """A lost GPU spoils the event set for all: a new one is made of the others."""
     on = bench([H100, T4])
     on.gpus()

@@ -1,4 +1,4 @@
-"""Faults of GPUs and of the driver: what is lost is only what is faulty, and what is well again comes back."""
+"""Faults of GPUs and of the driver: only what is faulty is lost, and what is well again comes back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gpusteward.config import NvmlSettings
 from gpusteward.devices.nvml import reasons
 from gpusteward.errors import SourceError
 from gpusteward.model import Fault, Signal
+from tests.nvml.fake import Field
 from tests.nvml.profiles import H100, T4
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ def test_a_gpu_that_is_lost_half_way_tells_none_of_what_it_said_before(bench: Ca
 
 
 def test_a_field_that_says_that_the_gpu_is_lost_is_believed(bench: Callable[..., Bench]) -> None:
-    from tests.nvml.fake import Field
-
     on = bench([H100])
     on.fake.add_gpu(T4)
     on.fake.set_field(0, Field(83, code=15))

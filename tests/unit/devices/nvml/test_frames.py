@@ -50,11 +50,13 @@ def test_a_question_arrives_as_it_was_asked(at: float) -> None:
 
 @given(st.binary(max_size=64))
 def test_bytes_that_are_no_frame_are_refused_and_never_raise_anything_else(body: bytes) -> None:
+    refused = 0
     for read in (frames.ask_of, frames.answer_of):
         try:
             read(body)
-        except frames.FrameError as error:
-            assert str(error)
+        except frames.FrameError:
+            refused += 1
+    assert refused >= 1, "no body is both a question and an answer"
 
 
 def test_the_greatest_frame_is_accepted_and_one_byte_more_is_not() -> None:
@@ -68,6 +70,6 @@ def test_a_signal_that_is_not_ours_is_no_answer() -> None:
         frames.Sample("1", [frames.Gpu(0, "", "", "", 0, mig=False, signals={}, instances=[], processes=None,
                                        xids=None)], [])
     )[frames.LENGTH.size :]  # fmt: skip
-    assert frames.answer_of(body)
+    assert isinstance(frames.answer_of(body), frames.Sample)
     with pytest.raises(frames.FrameError):
         frames.answer_of(body.replace(b"\x80\x90", b"\x81\xa1x\x01\x90"))

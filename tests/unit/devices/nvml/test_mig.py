@@ -1,4 +1,4 @@
-"""MIG: instances found anew each cycle, measured each for itself, never confused when a GPU is divided anew."""
+"""MIG: instances found and measured each for itself, never confused when a GPU is divided anew."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def test_a_gpu_that_is_divided_anew_never_mixes_samples(bench: Callable[..., Ben
     assert on.gpu().instances[0].signals[Signal.SM_ACTIVE] == 0.0
 
 
-def test_the_same_instance_under_the_same_name_is_another_after_a_division(bench: Callable[..., Bench]) -> None:
+def test_the_same_instance_under_the_same_name_is_another_after_a_division(
+    bench: Callable[..., Bench],
+) -> None:
     on = bench([H100])
     (instance,) = on.fake.set_mig_layout(0, ["1g.10gb"])
     on.gpu()
@@ -148,12 +150,16 @@ def test_samples_of_instances_that_are_gone_are_freed(bench: Callable[..., Bench
     assert on.fake.census().gpm_samples == 2
 
 
-def test_samples_too_near_are_not_compared_and_too_old_ones_only_replaced(bench: Callable[..., Bench]) -> None:
+def test_samples_too_near_are_not_compared_and_too_old_ones_only_replaced(
+    bench: Callable[..., Bench],
+) -> None:
     on = bench([H100])
     on.fake.set_activity(0, sm=0.5)
     on.gpu()
     assert Signal.SM_ACTIVE not in on.gpu(0.4).signals
-    assert on.gpu(0.6).signals[Signal.SM_ACTIVE] == pytest.approx(0.5), "the near one did not replace the first"
+    assert on.gpu(0.6).signals[Signal.SM_ACTIVE] == pytest.approx(0.5), (
+        "the near one did not replace the first"
+    )
     assert Signal.SM_ACTIVE not in on.gpu(601).signals
     assert on.gpu(600).signals[Signal.SM_ACTIVE] == pytest.approx(0.5)
 

@@ -53,7 +53,12 @@ def test_a_process_is_told_with_user_command_and_memory(bench: Callable[..., Ben
     host.start(4711, "python3")
     on.fake.add_process(0, Process(4711, 2 * GIB))
     (process,) = on.gpu().processes or ()
-    assert (process.pid, process.user, process.command, process.memory_bytes) == (4711, "root", "python3", 2 * GIB)
+    assert (process.pid, process.user, process.command, process.memory_bytes) == (
+        4711,
+        "root",
+        "python3",
+        2 * GIB,
+    )
 
 
 def test_one_process_in_several_lists_is_one(bench: Callable[..., Bench], host: Host) -> None:
@@ -123,7 +128,9 @@ def test_what_is_left_of_a_process_that_is_gone_is_nobodys(bench: Callable[..., 
     assert gpu.allocations == ()
 
 
-def test_a_pid_that_was_given_to_another_process_is_named_anew(bench: Callable[..., Bench], host: Host) -> None:
+def test_a_pid_that_was_given_to_another_process_is_named_anew(
+    bench: Callable[..., Bench], host: Host
+) -> None:
     on = bench([A10G], settings=host.settings())
     host.start(5, "train", started=100)
     on.fake.add_process(0, Process(5, GIB))

@@ -57,10 +57,10 @@ def test_gpm_tells_the_mean_over_the_whole_interval(bench: Callable[..., Bench])
     on = bench([H100])
     assert Signal.SM_ACTIVE not in on.gpu().signals, "one sample tells no mean"
     levels = {name: 0.1 * (place + 1) for place, name in enumerate(GPM_RATIOS.values())}
-    on.fake.set_activity(0, **levels)
+    on.fake.set_activity(0, gi=None, **levels)
     on.fake.advance(3)
     on.at = on.at.plus(3)
-    on.fake.set_activity(0, **dict.fromkeys(levels, 0.0))
+    on.fake.set_activity(0, gi=None, **dict.fromkeys(levels, 0.0))
     signals = on.gpu(1.0).signals
     for signal, name in GPM_RATIOS.items():
         assert signals[signal] == pytest.approx(levels[name] * 3 / 4), signal
@@ -159,7 +159,8 @@ def test_throttled_time_is_told_in_seconds_by_reason(bench: Callable[..., Bench]
         Signal.THROTTLED_RELIABILITY_TOTAL: "throttle_reliability",
     }
     before = on.gpu().signals
-    on.fake.set_activity(0, **{name: 0.1 * (place + 1) for place, name in enumerate(reasons.values())})
+    shares = {name: 0.1 * (place + 1) for place, name in enumerate(reasons.values())}
+    on.fake.set_activity(0, gi=None, **shares)
     after = on.gpu(10).signals
     for place, signal in enumerate(reasons):
         assert after[signal] - before[signal] == pytest.approx(place + 1), signal
