@@ -77,6 +77,7 @@ class Sampler:
         self._skipped: dict[str, int] = {}
         self._errors: dict[tuple[str, str], int] = {}
         self._last_reason = ""
+        self._failing_since: float | None = None
 
     def run(self) -> None:
         """Sample until stopped. A late cycle is not made up for: the next one starts at its own time."""
@@ -128,6 +129,10 @@ class Sampler:
                 self._skipped[why] = self._skipped.get(why, 0) + count
             for call, failed in readings.errors.items():
                 self._errors[call] = self._errors.get(call, 0) + failed
+        if not reason:
+            self._failing_since = None
+        elif reason != self._last_reason:
+            self._failing_since = at.monotonic
         if reason != self._last_reason:
             log.log(logging.WARNING if error else logging.INFO, "%s", error or "readings again")
         self._last_reason = reason
@@ -140,5 +145,6 @@ class Sampler:
             cycles=dict(self._cycles),
             skipped=dict(self._skipped),
             errors=dict(self._errors),
+            failing_since=self._failing_since,
             stuck=self._source.stuck if isinstance(self._source, CanStick) else None,
         )

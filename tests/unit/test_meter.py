@@ -49,7 +49,7 @@ def whole(holder: Holder = POD, cause: Cause = Cause.USED) -> tuple[Portion, ...
     return (Portion(holder, cause, PPB),)
 
 
-def by_key(charges: tuple[Charge, ...]) -> dict[tuple[str, str], tuple[float, float]]:
+def by_key(charges: tuple[Charge, ...]) -> dict[tuple[str, str], tuple[float, object]]:
     """Seconds and dollars by pod and cause."""
     return {(c.holder.pod, c.cause.value): (c.held / 1e15, c.cost / (1e15 * 3600 * 1e6)) for c in charges}
 
