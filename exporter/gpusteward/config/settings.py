@@ -350,8 +350,8 @@ class MetricsSettings(Section):
 
     series_budget: Annotated[int, Field(ge=100), Unit("series")] = Field(
         default=3000,
-        description="How many series an agent may export. Above it per-link counters go first, then clocks; "
-        "never cost or health.",
+        description="How many series an agent may export. Process holders that would go above it are summed "
+        "under one; then per-link counters go, then clocks; never cost or health.",
     )
     ended_holder_seconds: Delay = Field(
         default=600.0,
