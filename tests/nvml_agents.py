@@ -59,8 +59,8 @@ class OnNvml:
         """The page once so many GPUs are healthy and the last cycle was good."""
         for _ in range(600):
             page = self.page()
-            up = [labels for labels in labels_of(page, "gpu_up", reason="")]
-            if value(page, "collect_success") == 1 and len(up) == gpus == len(labels_of(page, "gpu_up")):
+            up, known = labels_of(page, "gpu_up", reason=""), labels_of(page, "gpu_up")
+            if value(page, "collect_success") == 1 and len(up) == gpus == len(known):
                 return page
             threading.Event().wait(0.1)
         raise AssertionError(f"not well again:\n{self.agent.metrics()}")

@@ -48,7 +48,7 @@ def assert_nothing_is_known_of_the_gpus(page: Series) -> None:
     assert values(page, "gpu_utilization_ratio") == []
     assert values(page, "gpu_up") == []
     assert len(labels_of(page, "gpu_info")) == 4
-    assert set(labels["cause"] for labels in labels_of(page, "gpu_cost_per_hour")) == {"unmeasured"}
+    assert {labels["cause"] for labels in labels_of(page, "gpu_cost_per_hour")} == {"unmeasured"}
 
 
 def assert_all_is_there(page: Series) -> None:
