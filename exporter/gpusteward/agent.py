@@ -13,6 +13,7 @@ from gpusteward.config import (
     config_path,
     environment_api_server,
     environment_node_name,
+    environment_service_account,
     in_cluster,
 )
 from gpusteward.devices.auto import AutoSource
@@ -87,7 +88,9 @@ def _pausable(nvml: NvmlSource, node: str, clock: Clock) -> DeviceSource:
     if not url:
         return nvml
     # The API server knows the Node by its own name, whatever the config calls it.
-    client = NodeClient(ApiServer(url), environment_node_name() or node, clock)
+    account = environment_service_account()
+    server = ApiServer(url, account / "token", account / "ca.crt")
+    client = NodeClient(server, environment_node_name() or node, clock)
     hold = DriverHold(client, clock, random.random)
     hold.start()
     return PausableSource(nvml, hold)

@@ -9,6 +9,7 @@ from gpusteward.config.environment import (
     config_path,
     environment_api_server,
     environment_node_name,
+    environment_service_account,
     in_cluster,
 )
 from gpusteward.config.listen import ListenAddress, parse_listen
@@ -49,6 +50,7 @@ __all__ = [
     "config_path",
     "environment_api_server",
     "environment_node_name",
+    "environment_service_account",
     "in_cluster",
     "load",
     "parse",

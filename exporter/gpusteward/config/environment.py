@@ -35,7 +35,13 @@ KUBERNETES = Variable(
 KUBERNETES_PORT = Variable(
     "KUBERNETES_SERVICE_PORT", "Set beside it: the two are where the API server is. Empty: 443."
 )
-VARIABLES = (CONFIG_FILE, NODE_NAME, KUBERNETES, KUBERNETES_PORT)
+SERVICE_ACCOUNT = Variable(
+    "GPUSTEWARD_SERVICE_ACCOUNT",
+    "Directory with the `token` and `ca.crt` that the API server is asked with, for a token that is "
+    "projected elsewhere. Empty: where Kubernetes mounts them, "
+    "/var/run/secrets/kubernetes.io/serviceaccount.",
+)
+VARIABLES = (CONFIG_FILE, NODE_NAME, KUBERNETES, KUBERNETES_PORT, SERVICE_ACCOUNT)
 
 
 def environment_node_name() -> str:
@@ -54,6 +60,11 @@ def environment_api_server() -> str:
     if not host:
         return ""
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def environment_service_account() -> Path:
+    """Where the service account's token and CA are."""
+    return Path(_read(SERVICE_ACCOUNT) or "/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def config_path(argument: str | None) -> Path | None:

@@ -112,13 +112,10 @@ class DriverHold:
         except KubeError as error:
             self._failed(error)
             return self._backoff(error)
+        else:
+            self._learn(label)
         finally:
-            self._asked.set()
-        if self.failure:
-            log.info("the node's labels can be read again")
-        if label != self._label:
-            log.info("the driver is to be let go: %s", label) if label else log.info("the driver may be used")
-        self._label, self.failure, self._failures = label, "", 0
+            self._asked.set()  # after what was learnt: the first sample waits for this
         return POLL_SECONDS * (1 + _JITTER * (self._jitter() - 0.5))
 
     def close(self) -> None:
@@ -140,6 +137,13 @@ class DriverHold:
                 seconds = _LONGEST_BACKOFF
             self._clock.wait(self._stop, seconds)
         self._client.close()
+
+    def _learn(self, label: str) -> None:
+        if self.failure:
+            log.info("the node's labels can be read again")
+        if label != self._label:
+            log.info("the driver is to be let go: %s", label) if label else log.info("the driver may be used")
+        self._label, self.failure, self._failures = label, "", 0
 
     def _failed(self, error: KubeError) -> None:
         if self.failure != error.reason:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -23,13 +22,12 @@ from gpusteward.kube.objects import Node
 from gpusteward.kube.refusals import refusal, unreachable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from urllib3.connectionpool import HTTPConnectionPool
     from urllib3.response import BaseHTTPResponse
 
     from gpusteward.clock import Clock
-
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes mounts a pod's service account."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024  # etcd holds objects of up to 1.5 MiB
 MAX_TOKEN_BYTES: Final = 64 * 1024
@@ -53,8 +51,8 @@ class ApiServer:
     """
 
     url: str
-    token_file: Path = SERVICE_ACCOUNT / "token"
-    ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
+    token_file: Path
+    ca_file: Path
 
 
 class NodeClient:

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from gpusteward.config import config_path, environment_api_server, environment_node_name
+from gpusteward.config import (
+    config_path,
+    environment_api_server,
+    environment_node_name,
+    environment_service_account,
+)
 
 
 def test_the_node_name_comes_from_the_downward_api(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +52,12 @@ def test_the_api_server_is_where_the_kubelet_says(
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
     assert environment_api_server() == url
+
+
+def test_the_service_account_is_where_kubernetes_mounts_it_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GPUSTEWARD_SERVICE_ACCOUNT", raising=False)
+    assert environment_service_account() == Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    monkeypatch.setenv("GPUSTEWARD_SERVICE_ACCOUNT", "/var/run/secrets/tokens")
+    assert environment_service_account() == Path("/var/run/secrets/tokens")

@@ -119,7 +119,9 @@ def test_the_operators_labels_on_the_node_let_the_driver_go_and_take_it_up_again
     (tmp_path / "token").write_text("good")
     driver = Driver()
     with NodeApi({"metadata": {"name": "gpu-1"}}) as api:
-        client = NodeClient(ApiServer(api.url, tmp_path / "token"), "gpu-1", SystemClock())
+        client = NodeClient(
+            ApiServer(api.url, tmp_path / "token", tmp_path / "ca.crt"), "gpu-1", SystemClock()
+        )
         hold = DriverHold(client, SystemClock(), lambda: 0.5)
         source = PausableSource(driver, hold)
         seen = []

@@ -160,6 +160,20 @@ def test_the_first_question_waits_for_an_answer_and_no_other_does() -> None:
     assert clock.waits == [FIRST_ANSWER_SECONDS]
 
 
+def test_what_the_first_answer_says_is_known_before_anybody_is_woken_by_it() -> None:
+    hold = held(Told(UPGRADE))
+    known = []
+
+    class Alarm(threading.Event):
+        def set(self) -> None:
+            known.append(hold._label)
+            super().set()
+
+    hold._asked = Alarm()
+    hold.ask()
+    assert known == [f"{PLUGIN}=paused-for-driver-upgrade"]
+
+
 # --- in its thread, against a real server -------------------------------------------------------------------
 
 
@@ -189,7 +203,9 @@ def test_a_node_that_is_paused_at_the_start_is_known_at_the_first_question(
     (tmp_path / "token").write_text("good")
     with NodeApi({"metadata": {"name": "gpu-1"}}) as api:
         api.label("gpu-1", device_plugin="paused-for-driver-upgrade")
-        client = NodeClient(ApiServer(api.url, tmp_path / "token"), "gpu-1", SystemClock())
+        client = NodeClient(
+            ApiServer(api.url, tmp_path / "token", tmp_path / "ca.crt"), "gpu-1", SystemClock()
+        )
         hold = DriverHold(client, SystemClock(), lambda: 0.5)
         hold.start()
         assert hold.paused() == f"{PLUGIN}=paused-for-driver-upgrade"
@@ -202,7 +218,9 @@ def test_a_server_that_hangs_holds_up_no_sample(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "token").write_text("good")
     with NodeApi({"metadata": {"name": "gpu-1"}}) as api:
         api.faults.append(hang)
-        client = NodeClient(ApiServer(api.url, tmp_path / "token"), "gpu-1", SystemClock())
+        client = NodeClient(
+            ApiServer(api.url, tmp_path / "token", tmp_path / "ca.crt"), "gpu-1", SystemClock()
+        )
         hold = DriverHold(client, SystemClock(), lambda: 0.5)
         hold.start()
         assert hold.paused() == ""

@@ -11,7 +11,7 @@ import pytest
 from gpusteward.clock import SystemClock
 from gpusteward.errors import KubeError
 from gpusteward.kube import node_client
-from gpusteward.kube.node_client import SERVICE_ACCOUNT, ApiServer, NodeClient
+from gpusteward.kube.node_client import ApiServer, NodeClient
 from tests.clocks import TurnedClock
 from tests.fake_apiserver_nodes import NodeApi, certificate, cut, hang, status, trickle
 
@@ -184,11 +184,6 @@ def test_a_token_that_cannot_be_read_is_said_before_anything_is_asked(
     error = failure(client)
     assert (error.reason, "automountServiceAccountToken" in error.hint) == ("no_token", True)
     assert api.asked == []
-
-
-def test_the_service_account_is_where_kubernetes_mounts_it() -> None:
-    server = ApiServer("https://10.0.0.1:443")
-    assert (server.token_file, server.ca_file) == (SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
 
 
 # --- refusals -----------------------------------------------------------------------------------------------
