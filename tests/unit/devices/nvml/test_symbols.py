@@ -2,8 +2,8 @@
 
 The driver is the branch whose nvml.h first declares the function, in the history of NVIDIA/go-nvml
 (`gen/nvml/nvml.h`); 525 is the oldest that we support, for all that CUDA 12.0's header has already. The place
-is the page of NVIDIA's NVML API reference (docs.nvidia.com/deploy/nvml-api) that documents it; for 525 also in
-its archive (docs.nvidia.com/deploy/archive/R525/nvml-api).
+is the page of NVIDIA's NVML API reference (docs.nvidia.com/deploy/nvml-api) that documents it; for 525 it is
+also in the archive (docs.nvidia.com/deploy/archive/R525/nvml-api).
 """
 
 from __future__ import annotations
