@@ -226,3 +226,24 @@ def test_a_library_may_be_named_and_then_no_other_is_tried(
     named.symlink_to(library)
     on.fake.remove_library()
     assert on.gpu(60).fault is None
+
+
+def test_a_count_that_is_refused_ends_the_sample_and_says_which_call_it_was(
+    bench: Callable[..., Bench],
+) -> None:
+    on = bench([H100])
+    on.gpus()
+    on.fake.fault("nvmlDeviceGetCount_v2", 999)
+    assert refusal(on).message == "nvmlDeviceGetCount answered UNKNOWN"
+    on.fake.clear_faults()
+    assert len(on.gpus()) == 1
+
+
+def test_a_slot_that_cannot_be_asked_costs_its_instance_and_is_counted(bench: Callable[..., Bench]) -> None:
+    on = bench([H100])
+    on.fake.set_mig_layout(0, ["1g.10gb"])
+    on.fake.fault("nvmlDeviceGetMigDeviceHandleByIndex", 999)
+    readings = on.readings()
+    (gpu,) = readings.nodes[0].gpus
+    assert (gpu.mig, gpu.instances, gpu.fault) == (True, (), None)
+    assert readings.errors == {("nvmlDeviceGetMigDeviceHandleByIndex", "UNKNOWN"): 7}
