@@ -64,7 +64,17 @@ reusable() {
 }
 
 # ensure_environment VENV ROOT EXTRAS: VENV holds the package of ROOT, editable, with EXTRAS ("" for none).
+# Two starts at once would build it into each other, so the second waits (where there is flock: util-linux).
 ensure_environment() {
+    if command -v flock >/dev/null; then
+        exec 9>"$1.lock"
+        flock -n 9 || { say "Waiting for another start that is building $1" && flock 9; }
+    fi
+    build_environment "$@"
+    exec 9>&-
+}
+
+build_environment() {
     local venv=$1 root=$2 extras=$3 want python fresh=""
     want=$(fingerprint "$venv" "$root" "$extras") || want=""
     if [[ -n $want && ! -e $venv/.gpusteward-incomplete && -e $venv/.gpusteward-installed &&

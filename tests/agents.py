@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_SECONDS = 30.0
+OWN_ADDRESS = r"(?:serving|overview) +(http://[^/\s]+)"
+"""How `agent` and `up` say where they listen; other addresses in their logs are of others."""
 
 
 @dataclass
@@ -30,15 +32,18 @@ class Agent:
         process: the process.
         url: `http://127.0.0.1:PORT`.
         log: the lines it has written so far, standard output and error.
+        token: bearer token that requests show unless they say otherwise; empty for none.
     """
 
     process: subprocess.Popen[str]
     url: str = ""
     log: list[str] = field(default_factory=list)
+    token: str = ""
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and body of a path; an error status is an answer, not an exception."""
-        request = urllib.request.Request(self.url + path, headers=dict(headers or {}))  # noqa: S310 - loopback http
+        shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(self.url + path, headers={**shown, **(headers or {})})  # noqa: S310 - loopback http
         try:
             with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback http
                 return response.status, dict(response.headers), response.read().decode()
@@ -62,12 +67,12 @@ class Agent:
             assert time.monotonic() < deadline, f"{pattern!r} did not come:\n{page}\n{''.join(self.log)}"
             time.sleep(0.1)
 
-    def wait_for_log(self, text: str, seconds: float = START_SECONDS) -> None:
-        """Wait until the process has written the text."""
+    def wait_for_log(self, pattern: str, seconds: float = START_SECONDS) -> None:
+        """Wait until the process has written a line that matches."""
         deadline = time.monotonic() + seconds
-        while not any(text in line for line in self.log):
+        while not any(re.search(pattern, line) for line in self.log):
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{''.join(self.log)}"
-            assert time.monotonic() < deadline, f"{text!r} did not come:\n{''.join(self.log)}"
+            assert time.monotonic() < deadline, f"{pattern!r} did not come:\n{''.join(self.log)}"
             time.sleep(0.02)
 
     def signal(self, number: signal.Signals) -> None:
@@ -75,7 +80,7 @@ class Agent:
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Agent]:
+def running(*arguments: str, env: Mapping[str, str] | None = None, token: str = "") -> Iterator[Agent]:
     """Run `gpusteward ARGUMENTS` until the block ends; it must then stop by itself within 10 s."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gpusteward", *arguments],
@@ -84,13 +89,13 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[A
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
     )
-    agent = Agent(process)
+    agent = Agent(process, token=token)
     assert process.stdout is not None
     reader = threading.Thread(target=_read, args=(process.stdout, agent.log), daemon=True)
     reader.start()
     try:
-        agent.wait_for_log("http://")
-        agent.url = re.findall(r"http://[^/\s]+", "".join(agent.log))[0]
+        agent.wait_for_log(OWN_ADDRESS)
+        (agent.url,) = set(re.findall(OWN_ADDRESS, "".join(agent.log)))
         _until_ready(agent)
         yield agent
     finally:

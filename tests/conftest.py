@@ -1,4 +1,4 @@
-"""What every test may use: golden files, with one switch that rewrites them."""
+"""What every test may use: golden files with a switch that rewrites them, property tests without a clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How fast the machine is today is no property of the code: no deadline, no complaint about slow examples.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 class Golden(Protocol):

@@ -28,6 +28,9 @@ LOST_ALERT_SECONDS = 7 * 24 * 3600.0
 """After this a lost GPU's alert ends by itself; its cost does not."""
 
 
+MOST_DIGITS = 6
+
+
 @dataclass(slots=True)
 class Roster:
     """The GPUs of one node that were seen before, to tell a lost one from one that never was.
@@ -156,5 +159,6 @@ def _held(allocations: tuple[Allocation, ...] | None) -> tuple[Allocation, ...] 
 
 
 def _order(gpu: GpuReading) -> tuple[int, int, str]:
-    """By index where there is a number, then by UUID."""
-    return (0, int(gpu.gpu), gpu.uuid) if gpu.gpu.isdecimal() else (1, 0, gpu.uuid)
+    """By index where there is a number, then by UUID. A label of many digits is no index."""
+    index = gpu.gpu.isdecimal() and len(gpu.gpu) <= MOST_DIGITS
+    return (0, int(gpu.gpu), gpu.uuid) if index else (1, 0, gpu.uuid)

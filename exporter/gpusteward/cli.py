@@ -17,7 +17,8 @@ from gpusteward.errors import GpustewardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpusteward.pricing import PriceBook, Report
+    from gpusteward.model import NodeFacts
+    from gpusteward.pricing import NodeGpus, PriceBook, Report
 
 DEFAULT_LISTEN = "127.0.0.1:9455"
 
@@ -128,6 +129,12 @@ def _add_prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listing.add_argument("--model", default="", help="only this GPU model, in any spelling")
     explaining = prices.add_parser("explain", help="where a price is from: node, GPU model or instance type")
     explaining.add_argument("subject", metavar="NODE-OR-MODEL")
+    explaining.add_argument(
+        "--agent",
+        default=f"http://{DEFAULT_LISTEN}",
+        metavar="URL",
+        help="the agent that is asked for a node; default %(default)s",
+    )
     checking = prices.add_parser("check", help="check a price CSV; all problems at once")
     checking.add_argument("file", metavar="FILE")
     for command, action in ((listing, _list_prices), (explaining, _explain_price), (checking, _check_prices)):
@@ -144,7 +151,21 @@ def _list_prices(arguments: argparse.Namespace) -> int:
 def _explain_price(arguments: argparse.Namespace) -> int:
     from gpusteward.pricing import explain
 
-    return _print(explain(_book(arguments.config), arguments.subject))
+    book = _book(arguments.config)
+    report = explain(book, arguments.subject)
+    if not report.ok:  # neither an instance type nor a model: perhaps a node, which only an agent knows
+        report = explain(book, arguments.subject, _nodes(arguments.agent, report))
+    return _print(report)
+
+
+def _nodes(url: str, otherwise: Report) -> list[tuple[NodeFacts, NodeGpus]]:
+    """The nodes that the agent sees; when none answers, what is wrong with the subject is said first."""
+    from gpusteward.exposition import nodes_of_agent
+
+    try:
+        return nodes_of_agent(url)
+    except GpustewardError as error:
+        raise GpustewardError("\n".join((*otherwise.lines, error.message)), error.hint) from error
 
 
 def _check_prices(arguments: argparse.Namespace) -> int:
@@ -181,4 +202,9 @@ def _add_docs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _docs(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from gpusteward.config import reference
+    from gpusteward.metrics.reference import metrics_reference
+
+    pages = {"metrics": metrics_reference, "configuration": reference.page, "example": reference.example}
+    print(pages[arguments.page](), end="")
+    return 0

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import ProcessCollector
 
-from gpusteward.config import restart_needed
+from gpusteward.config import NodeSettings, restart_needed
 from gpusteward.errors import GpustewardError
 from gpusteward.exposition import Exposition, Server, TokenFile
 from gpusteward.metrics.exposure import Exposure
 from gpusteward.metrics.page import render
 from gpusteward.pricing import PriceBook, bundled_catalogue, load_catalogue
-from gpusteward.sampler import Sampler
+from gpusteward.sampler import Sampler, warm_up
 from gpusteward.snapshot import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from gpusteward.clock import Clock
+    from gpusteward.clock import Clock, Moment
     from gpusteward.config import Config, ConfigWatch, PricingSettings
     from gpusteward.devices import DeviceSource
     from gpusteward.model import Snapshot
@@ -48,7 +48,7 @@ class Parts:
         clock: the time.
         mode: `real` or `simulated`.
         listen: address and port of the HTTP server.
-        warm_up: run before serving, with the pipeline; None = nothing.
+        warmed_up_at: the moment up to which a simulated fleet is replayed before serving; None = not at all.
     """
 
     watch: ConfigWatch
@@ -56,7 +56,7 @@ class Parts:
     clock: Clock
     mode: str
     listen: str
-    warm_up: Callable[[Pipeline], None] | None = None
+    warmed_up_at: Moment | None = None
 
 
 def price_book(settings: PricingSettings) -> PriceBook:
@@ -79,6 +79,15 @@ def price_book(settings: PricingSettings) -> PriceBook:
     return PriceBook(load_catalogue(text, str(path)), settings)
 
 
+def _require_currency(settings: PricingSettings, counted_in: str) -> None:
+    if settings.currency != counted_in:
+        raise GpustewardError(
+            f"pricing.currency is {settings.currency} and the counters are in {counted_in}; "
+            "no sum mixes two currencies",
+            "restart the agent, which begins new counters",
+        )
+
+
 class RunningAgent:
     """An agent from start to stop.
 
@@ -91,7 +100,7 @@ class RunningAgent:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._config = parts.watch.config
+        self._config = self._applied(parts.watch.config)
         self._refused: GpustewardError | None = None
         self._own_process = ProcessCollector(registry=None)
         book = price_book(self._config.pricing)
@@ -117,8 +126,11 @@ class RunningAgent:
 
     def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`, in whichever thread; signals are the caller's."""
-        if self._parts.warm_up is not None:
-            self._parts.warm_up(self._pipeline)
+        if self._parts.warmed_up_at is not None:
+            minutes = self._config.sources.simulated.warmup_minutes
+            warm_up(
+                self._parts.source, self._pipeline, self._parts.warmed_up_at, minutes, self._sampler.stopped
+            )
         thread = threading.Thread(target=self._sampler.run, name="sampler", daemon=True)
         thread.start()
         try:
@@ -138,6 +150,13 @@ class RunningAgent:
 
     def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
         self._parts.watch.request()
+        self._sampler.wake()
+
+    def _applied(self, config: Config) -> Config:
+        """The config as this mode uses it: `node` is about this machine, which no simulated node is."""
+        if self._parts.mode == "simulated":
+            return config.model_copy(update={"node": NodeSettings()})
+        return config
 
     def _before_cycle(self) -> float:
         """Take up a changed config; the interval in force."""
@@ -153,7 +172,9 @@ class RunningAgent:
         return self._config.agent.interval_seconds
 
     def _take_up(self, config: Config) -> None:
+        config = self._applied(config)
         try:
+            _require_currency(config.pricing, self._config.pricing.currency)
             book = price_book(config.pricing)
         except GpustewardError as error:
             self._parts.watch.refuse(error)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from gpusteward.devices import CanStick
@@ -28,14 +30,18 @@ log = logging.getLogger(__name__)
 WARM_UP_STEP_SECONDS = 30.0
 
 
-def warm_up(source: DeviceSource, pipeline: Pipeline, now: Moment, minutes: float) -> None:
-    """Take a simulated fleet through the minutes before `now`, so that windows are full at the first page.
+def warm_up(
+    source: DeviceSource, pipeline: Pipeline, now: Moment, minutes: float, stopped: Callable[[], bool]
+) -> None:
+    """Take a simulated fleet through the minutes up to `now`, so that windows are full at the first page.
 
-    The source must be able to tell the past, as only a simulated one can.
+    The source must be able to tell the past, as only a simulated one can. Ends early once stopped.
     """
     health = CollectHealth(success=True, reason="", message="", last_success=None, duration_seconds=0.0)
     steps = int(minutes * 60 / WARM_UP_STEP_SECONDS)
-    for step in range(steps, 0, -1):
+    for step in range(steps, -1, -1):
+        if stopped():
+            return
         pipeline.take(source.read(now.plus(-step * WARM_UP_STEP_SECONDS)), health)
 
 
@@ -72,6 +78,8 @@ class Sampler:
         self._before_cycle = before_cycle
         self._clock = clock
         self._stop = threading.Event()
+        self._woken = threading.Event()
+        self._last: Snapshot | None = None
         self._last_success: float | None = None
         self._cycles: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
@@ -84,17 +92,30 @@ class Sampler:
         due = self._clock.now().monotonic
         while not self._stop.is_set():
             interval = self._before_cycle()
+            at = self._clock.now()
             try:
-                self.cycle(self._clock.now())
+                self.cycle(at)
             except Exception:
-                log.exception("a cycle failed unexpectedly; the page keeps its last snapshot")
+                log.exception("a cycle failed unexpectedly")
+                self._publish_failure(at)
             now = self._clock.now().monotonic
             due = max(due + interval, now)
-            self._clock.wait(self._stop, due - now)
+            if self._clock.wait(self._woken, due - now):
+                self._woken.clear()
+                due = self._clock.now().monotonic
 
     def stop(self) -> None:
-        """End the loop after the present cycle."""
+        """End the loop after the present cycle. Safe in a signal handler and from any thread."""
         self._stop.set()
+        self._woken.set()
+
+    def stopped(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stop.is_set()
+
+    def wake(self) -> None:
+        """Begin the next cycle now. Safe in a signal handler and from any thread."""
+        self._woken.set()
 
     def cycle(self, at: Moment) -> Snapshot:
         """One sample at the given moment, published."""
@@ -106,8 +127,17 @@ class Sampler:
             snapshot = self._pipeline.take(readings, health)
         else:
             snapshot = self._pipeline.miss(at, self._source.name, health)
+        self._last = snapshot
         self._publish(snapshot)
         return snapshot
+
+    def _publish_failure(self, at: Moment) -> None:
+        """Show the last snapshot with what is known of this cycle: that it failed."""
+        if self._last is None:
+            return
+        error = SourceError("the cycle failed in the agent itself", "internal", "please report its log")
+        with suppress(Exception):
+            self._publish(replace(self._last, health=self._health(at, None, error, 0.0)))
 
     def _read(self, at: Moment) -> tuple[Readings | None, SourceError | None]:
         try:

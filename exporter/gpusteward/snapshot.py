@@ -33,6 +33,8 @@ from gpusteward.underuse import History, judge, portions
 from gpusteward.units import microseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpusteward.clock import Moment
     from gpusteward.config import Config, NodeSettings
     from gpusteward.model import CollectHealth, Readings
@@ -47,7 +49,14 @@ LONGEST_GAP_SECONDS = 30.0
 
 @dataclass(slots=True)
 class _Node:
-    """What is remembered of one node between samples."""
+    """What is remembered of one node between samples.
+
+    Attributes:
+        roster: its GPUs.
+        facts: what its source last knew of it, before the config's overrides.
+        last_at: the last sample, good or not.
+        last_read: monotonic seconds of the last good one.
+    """
 
     roster: Roster = field(default_factory=Roster)
     facts: NodeFacts | None = None
@@ -89,10 +98,11 @@ class Pipeline:
         read = {node.node: node for node in readings.nodes}
         for name in read:
             self._nodes.setdefault(name, _Node()).last_read = readings.at.monotonic
-        self._forget(readings.at.monotonic)
+        self._drop_gone(readings.at.monotonic, read)
         seats = process_seats(readings.nodes, self._config.metrics.series_budget)
         self._processes.begin(seats, readings.at.monotonic)
         nodes = tuple(self._node(name, read.get(name), readings.at) for name in sorted(self._nodes))
+        self._forget(readings.at.monotonic)
         return Snapshot(at=readings.at, source=readings.source, mode=self.mode, nodes=nodes, health=health)
 
     def miss(self, at: Moment, source: str, health: CollectHealth) -> Snapshot:
@@ -103,8 +113,11 @@ class Pipeline:
     def _node(self, name: str, readings: NodeReadings | None, at: Moment) -> NodeSnapshot:
         """One node through all the stages."""
         node = self._nodes[name]
-        facts = node.facts = _facts(name, readings, node.facts, self._config.node)
+        if readings is not None and readings.facts is not None:
+            node.facts = readings.facts
+        facts = _overridden(node.facts or NodeFacts(name=name), self._config.node)
         interval = self._interval(node, at)
+        node.last_at = at  # whatever happens below, this interval is not charged a second time
         nominal = self._book.nominal_gpus(facts)
         gpus = self._attribute(name, node, readings, nominal, at)
         price = self._book.price_node(facts, _priced(gpus, nominal))
@@ -113,14 +126,13 @@ class Pipeline:
             self._gpu(name, gpu, _gpu_rate(rate, position), interval, at) for position, gpu in enumerate(gpus)
         )
         other, error = self._meter.close_node(name, rate, interval)
-        node.last_at = at
         return NodeSnapshot(
             node=name,
             facts=facts,
             rate=rate,
             missing_price=str(price) if isinstance(price, MissingPrice) else "",
             gpus=snapshots,
-            expected=len(gpus),
+            expected=len(gpus) if nominal is None else nominal,
             seen=None if readings is None else len(readings.gpus),
             other_cost=other,
             conservation_error=error,
@@ -169,10 +181,21 @@ class Pipeline:
         longest = max(LONGEST_GAP_SECONDS, 3 * self._config.agent.interval_seconds)
         return Interval(microseconds(seconds), at.monotonic, sampled=seconds <= longest)
 
-    def _forget(self, now: float) -> None:
+    def _drop_gone(self, now: float, read: Mapping[str, NodeReadings]) -> None:
+        """Drop nodes that a page has not named for long, and those whose GPUs it names under another node.
+
+        The latter is one node that changed its name (dcgm-exporter told its pod's name, say), not two.
+        """
+        seen = {gpu.uuid for node in read.values() for gpu in node.gpus}
         self._nodes = {
-            name: node for name, node in self._nodes.items() if now - node.last_read <= FORGET_NODE_SECONDS
+            name: node
+            for name, node in self._nodes.items()
+            if name in read
+            or (now - node.last_read <= FORGET_NODE_SECONDS and not seen & node.roster.known.keys())
         }
+
+    def _forget(self, now: float) -> None:
+        """Drop what is remembered of leaves and nodes that are gone."""
         self._meter.forget(now, self._nodes)
         kept = {node: known.roster.known for node, known in self._nodes.items()}
         self._histories = {
@@ -182,11 +205,8 @@ class Pipeline:
         }
 
 
-def _facts(
-    name: str, readings: NodeReadings | None, before: NodeFacts | None, settings: NodeSettings
-) -> NodeFacts:
-    """What prices the node: the config's word over the source's; else what was known before."""
-    facts = (readings and readings.facts) or before or NodeFacts(name=name)
+def _overridden(facts: NodeFacts, settings: NodeSettings) -> NodeFacts:
+    """What prices the node: the config's word over the source's."""
     unknown = CapacityType.UNKNOWN
     return replace(
         facts,

@@ -5,36 +5,32 @@ real: this machine's GPUs. simulated: a made-up fleet through the same pipeline,
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
-from gpusteward.config import ConfigWatch, config_path, environment_node_name, in_cluster
-from gpusteward.devices.auto import ON_ITS_WAY, AutoSource
-from gpusteward.devices.dcgm import DcgmSource
-from gpusteward.devices.nvml.source import NvmlSource
-from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.config import ConfigWatch, config_path, parse_listen
+from gpusteward.devices.auto import ON_ITS_WAY
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sampler import warm_up
+from gpusteward.sources import real_source, simulated_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpusteward.clock import Clock
+    from gpusteward.clock import Clock, Moment
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
-    from gpusteward.snapshot import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The mode that was chosen, once, and why."""
+    """The mode that was chosen, once, and why; when a simulated fleet's warm-up is over."""
 
     mode: str
     source: DeviceSource
     why: str
+    warmed_up_at: Moment | None = None
 
 
 def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], None]) -> None:
@@ -51,14 +47,8 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     """
     clock = SystemClock()
     watch = ConfigWatch(config_path(given_path), clock)
-    config = watch.config
-    now = clock.now()
-    choice = _choose(config, mode, clock)
-    simulated = choice.mode == "simulated"
-
-    def warm(pipeline: Pipeline) -> None:
-        warm_up(choice.source, pipeline, now, config.sources.simulated.warmup_minutes)
-
+    _refuse_open_access(listen, watch.config)
+    choice = _choose(watch.config, mode, clock)
     agent = RunningAgent(
         Parts(
             watch=watch,
@@ -66,7 +56,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
             clock=clock,
             mode=choice.mode,
             listen=listen,
-            warm_up=warm if simulated else None,
+            warmed_up_at=choice.warmed_up_at,
         )
     )
     for line in _banner(choice, agent.address):
@@ -74,24 +64,50 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     agent.run()
 
 
+def _refuse_open_access(listen: str, config: Config) -> None:
+    """Raise unless only this machine can connect, or a token is asked for."""
+    try:
+        host = parse_listen(listen).host
+    except ValueError:
+        return  # the server says what is wrong with it
+    loopback = host in {"localhost", "::1"} or host.startswith("127.")
+    if not loopback and not config.agent.bearer_token_file:
+        raise GpustewardError(
+            f"--listen {listen} would serve everybody without a token",
+            "set agent.bearer_token_file, or listen on 127.0.0.1",
+        )
+
+
 def _choose(config: Config, mode: str, clock: Clock) -> _Choice:
-    now = clock.now()
-    if mode == "simulated":
-        return _Choice(mode, SimulatedSource(config.sources.simulated, now), "asked for")
-    node = config.node.name or environment_node_name() or socket.gethostname()
-    nvml = NvmlSource(config.nvml, node, clock, in_cluster=in_cluster())
-    real = AutoSource([nvml, DcgmSource(config.dcgm, node)])
+    """The mode that the command asks for; `auto` leaves it to the config, and then to what answers.
+
+    Only where neither names a source does a machine without a GPU get a simulated fleet: a source that was
+    asked for and does not answer is waited for, or is an error where `--mode real` asks for it now.
+    """
+    named = config.agent.source
+    if mode == "simulated" or (mode == "auto" and named == "simulated"):
+        return _simulated(config, clock, "asked for")
+    if named == "simulated":
+        raise GpustewardError("--mode real, and agent.source is simulated", "leave one of them out")
+    real = real_source(config, clock)
     try:
         _first_read(real, clock)
     except SourceError as error:
-        real.close()
         if mode == "real":
             raise GpustewardError(error.message, error.hint) from error
-        return _Choice("simulated", SimulatedSource(config.sources.simulated, now), error.message)
+        if named != "auto":
+            return _Choice("real", real, f"waiting for {named}: {error.message}")
+        real.close()
+        return _simulated(config, clock, error.message)
     return _Choice("real", real, f"reading {real.name}")
 
 
-def _first_read(source: AutoSource, clock: Clock) -> None:
+def _simulated(config: Config, clock: Clock, why: str) -> _Choice:
+    now = clock.now()
+    return _Choice("simulated", simulated_source(config, now), why, warmed_up_at=now)
+
+
+def _first_read(source: DeviceSource, clock: Clock) -> None:
     """Read once; a driver that is waking up is waited for, as long as its source calls it that.
 
     Raises:

@@ -20,7 +20,6 @@ from gpusteward.clock import SystemClock
 from gpusteward.config import ConfigWatch
 from gpusteward.devices.simulated import SimulatedSource
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sampler import warm_up
 from tests.prometheus_server import Prometheus, prometheus
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
             clock=clock,
             mode="simulated",
             listen="127.0.0.1:0",
-            warm_up=lambda pipeline: warm_up(source, pipeline, epoch, 45.0),
+            warmed_up_at=epoch,
         )
     )
     ready = threading.Event()

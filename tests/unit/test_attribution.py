@@ -141,8 +141,9 @@ def test_a_lost_mig_gpu_keeps_its_instances() -> None:
 
 def test_gpus_are_ordered_by_index_as_numbers_then_by_uuid() -> None:
     unnumbered = [GpuReading(uuid="GPU-y"), GpuReading(uuid="GPU-x")]
+    unnumbered.append(GpuReading(uuid="GPU-z", gpu="1" * 5000))
     got = attribute(node(gpu(10), gpu(9), *unnumbered), Roster(), None, (), 0.0)
-    assert [one.reading.uuid for one in got] == ["GPU-9", "GPU-10", "GPU-x", "GPU-y"]
+    assert [one.reading.uuid for one in got] == ["GPU-9", "GPU-10", "GPU-x", "GPU-y", "GPU-z"]
 
 
 seen_sets = st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=8)

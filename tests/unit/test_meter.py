@@ -66,7 +66,8 @@ def test_an_hour_of_half_use_at_6_88_costs_3_44_each() -> None:
     got = by_key(charges)
     assert set(got) == {("train-0", "used"), ("train-0", "headroom")}
     for seconds, dollars in got.values():
-        assert (seconds, dollars) == (1800.0, pytest.approx(3.44))
+        assert seconds == 1800.0
+        assert dollars == pytest.approx(3.44)
 
 
 def test_held_time_counts_without_a_price_and_its_cost_is_unknown_not_zero() -> None:

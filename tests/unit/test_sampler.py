@@ -9,7 +9,7 @@ import pytest
 
 from gpusteward.config import Config
 from gpusteward.errors import SourceError
-from gpusteward.model import NodeFacts, NodeReadings, Readings, Signal
+from gpusteward.model import CollectHealth, NodeFacts, NodeReadings, Readings, Signal
 from gpusteward.pricing import PriceBook, bundled_catalogue
 from gpusteward.sampler import WARM_UP_STEP_SECONDS, Sampler, warm_up
 from gpusteward.snapshot import FORGET_NODE_SECONDS, Pipeline
@@ -85,7 +85,7 @@ def test_a_good_cycle_is_published_with_its_health() -> None:
     (snapshot,), _, clock = played(answer, takes=0.25)
     health = snapshot.health
     assert (health.success, health.reason, health.message) == (True, "", "")
-    assert (health.duration_seconds, health.last_success) == (0.25, clock.now().wall - 0.25 - clock.waits[0])
+    assert (health.duration_seconds, health.last_success) == (0.25, clock.now().wall - 0.25)
     assert (health.cycles, health.skipped) == ({"ok": 1}, {"bad_line": 1})
     assert (snapshot.source, snapshot.mode, snapshot.nodes[0].seen) == ("scripted", "real", 1)
 
@@ -147,8 +147,46 @@ def test_a_bug_behind_the_source_is_logged_and_the_loop_goes_on(caplog: pytest.L
             raise ValueError("cannot render")
 
     played(answer, answer, publish=publish)
-    assert len(seen) == 2
+    first, failed, second = seen
+    assert (failed.health.success, failed.health.reason) == (False, "internal")
+    assert failed.nodes == first.nodes, "the last values stay, and are said to be old"
+    assert second.health.success
     assert "cannot render" in caplog.text
+
+
+def test_a_bug_before_there_is_any_snapshot_is_only_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, pipe = TurnedClock(), pipeline()
+    source = Scripted(clock, answer, answer)
+    seen: list[Snapshot] = []
+
+    def break_once(_readings: Readings, _health: CollectHealth) -> Snapshot:
+        monkeypatch.undo()
+        raise ValueError("a bug in a stage")
+
+    monkeypatch.setattr(pipe, "take", break_once)  # no input is known that would do it
+    source.sampler = Sampler(source, pipe, seen.append, lambda: 5.0, clock)
+    source.sampler.run()
+    assert "a bug in a stage" in caplog.text
+    assert [s.health.success for s in seen] == [True]
+
+
+def test_waking_begins_the_next_cycle_at_once() -> None:
+    clock = TurnedClock()
+    source = Scripted(clock, answer, answer, answer)
+    sampler = source.sampler = Sampler(source, pipeline(), lambda _: None, lambda: 300.0, clock)
+    clock.on_wait = lambda: sampler.wake() if len(source.reads) == 1 else None
+    sampler.run()
+    starts = [at.monotonic - source.reads[0].monotonic for at in source.reads]
+    assert starts == [0.0, 0.0, 300.0]
+
+
+def test_warm_up_ends_early_once_stopped() -> None:
+    clock = TurnedClock()
+    source = Scripted(clock, answer)
+    warm_up(source, pipeline(), clock.now(), 24 * 60.0, lambda: len(source.reads) >= 3)
+    assert len(source.reads) == 3
 
 
 def test_cycles_start_at_the_interval_whatever_they_take() -> None:
@@ -172,12 +210,37 @@ def test_a_change_of_reason_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
 def test_warm_up_fills_the_windows_before_the_first_page() -> None:
     clock = TurnedClock()
     source, pipe = Scripted(clock, answer), pipeline()
-    warm_up(source, pipe, clock.now(), 45.0)
-    assert len(source.reads) == 45 * 60 / WARM_UP_STEP_SECONDS
-    assert source.reads[-1].monotonic == clock.now().monotonic - WARM_UP_STEP_SECONDS
+    warm_up(source, pipe, clock.now(), 45.0, lambda: False)
+    assert len(source.reads) == 45 * 60 / WARM_UP_STEP_SECONDS + 1
+    assert source.reads[0] == clock.now().plus(-45 * 60)
+    assert source.reads[-1] == clock.now()
+    clock.turn(3.0)
     snapshot = Sampler(source, pipe, lambda _: None, lambda: 5.0, clock).cycle(clock.now())
     verdict = snapshot.nodes[0].gpus[0].leaves[0].verdict
     assert verdict.reason == "mean activity 50.0% over 30 min"
+
+
+def test_a_node_that_changes_its_name_is_one_node() -> None:
+    clock, pipe = TurnedClock(), pipeline()
+
+    def renamed(at: Moment) -> Readings:
+        (node,) = answer(at).nodes
+        return Readings(at=at, source="scripted", nodes=(replace(node, node="dcgm-exporter-x7k2p"),))
+
+    sampler = Sampler(Scripted(clock, answer, renamed), pipe, lambda _: None, lambda: 5.0, clock)
+    sampler.cycle(clock.now())
+    clock.turn(5.0)
+    assert [n.node for n in sampler.cycle(clock.now()).nodes] == ["dcgm-exporter-x7k2p"]
+
+
+def test_a_long_gap_is_the_holders_that_had_the_gpu_before_and_have_it_still() -> None:
+    clock, pipe = TurnedClock(), pipeline()
+    sampler = Sampler(Scripted(clock, answer), pipe, lambda _: None, lambda: 5.0, clock)
+    sampler.cycle(clock.now())
+    clock.turn(3600.0)
+    (leaf,) = sampler.cycle(clock.now()).nodes[0].gpus[0].leaves
+    unmeasured = [(c.holder.pod, c.held) for c in leaf.charges if c.cause.value == "unmeasured"]
+    assert unmeasured == [("train-0", 3600 * 10**15)]
 
 
 def test_a_node_that_a_page_no_longer_names_is_unmeasured_for_a_while_and_then_gone() -> None:

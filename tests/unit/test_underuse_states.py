@@ -251,6 +251,52 @@ def test_underused_is_left_only_with_a_margin() -> None:
     assert gpu.see(sm(stayed), 31 * MINUTE).state is State.BUSY
 
 
+def test_work_after_idleness_is_not_idle_for_a_single_sample() -> None:
+    gpu = Watched()
+    assert gpu.see(sm(0.0), 40 * MINUTE).state is State.IDLE_EMPTY
+    assert gpu.see(sm(1.0)).state is State.UNDERUSED, "the mean of 30 min is what it is, but it works"
+
+
+def test_time_that_nobody_measured_is_not_idle_time() -> None:
+    gpu = Watched()
+    gpu.see(sm(0.0), 15.0)
+    gpu.see(leaf({}, None), 3 * 60 * MINUTE, step=10 * MINUTE)
+    assert gpu.see(sm(0.0)).idle_seconds == pytest.approx(15.0)
+    verdict = gpu.see(sm(0.0), 14 * MINUTE)
+    assert verdict.idle_seconds == pytest.approx(14 * MINUTE + 15.0)
+
+
+@pytest.mark.parametrize("signal", ["GPU_UTILIZATION", "ENGINE_ACTIVE", "TENSOR_ACTIVE", "DRAM_ACTIVE"])
+def test_a_profiling_field_that_reads_zero_by_fault_does_not_look_idle(signal: str) -> None:
+    working = Watched().see(sm(0.0, **{signal: 0.02}), 31 * MINUTE)
+    assert working.state is State.UNDERUSED
+    assert signal.lower() in working.reason
+    assert Watched().see(sm(0.0, **{signal: 0.019}), 31 * MINUTE).state is State.IDLE_EMPTY
+
+
+def test_a_signal_that_was_dropped_for_good_stops_to_veto() -> None:
+    gpu = Watched()
+    gpu.see(sm(0.0), 16 * MINUTE)
+    without = leaf({Signal.SM_ACTIVE: 0.0, Signal.MEMORY_USED: 0.0}, (held(),))
+    assert gpu.see(without, 29 * MINUTE).state is State.UNDERUSED
+    assert gpu.see(without, 2 * MINUTE).state is State.IDLE_EMPTY
+
+
+def test_an_exempt_pod_is_not_underused_either_until_its_exemption_ends() -> None:
+    gpu = Watched()
+    exempt = leaf(QUIET | {Signal.SM_ACTIVE: 0.05}, (held(exempt_until=T0.wall + 60 * MINUTE),))
+    verdict = gpu.see(exempt, 40 * MINUTE)
+    assert verdict.state is State.BUSY
+    assert verdict.reason.endswith("train-0 is exempt")
+    assert gpu.see(exempt, 21 * MINUTE).state is State.UNDERUSED
+
+
+@pytest.mark.parametrize("profile", ["", "0g.1gb", "1111111111g.5gb", "xg.5gb"])
+def test_a_profile_that_is_none_changes_no_threshold(profile: str) -> None:
+    seen = leaf({Signal.ENGINE_ACTIVE: 0.29}, (held(),), kind=LeafKind.INSTANCE, profile=profile)
+    assert Watched().see(seen, 31 * MINUTE).state is State.UNDERUSED
+
+
 def test_since_is_when_the_state_began() -> None:
     gpu = Watched()
     gpu.see(sm(0.5), 5 * MINUTE)

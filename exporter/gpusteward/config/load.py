@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gpusteward.config.document import read_document
 from gpusteward.config.fields import field_at
-from gpusteward.config.places import Flaw, dotted, overlaps
+from gpusteward.config.places import Flaw, dotted, within
 from gpusteward.config.rules import doubted, refused
 from gpusteward.config.settings import Config
 from gpusteward.config.small_file import read_small_file
@@ -19,11 +19,10 @@ from gpusteward.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from gpusteward.config.document import Document, Written
     from gpusteward.config.places import Place
-    from gpusteward.config.rules import Finding
 
 MAX_BYTES = 1024 * 1024
 MAX_PROBLEMS = 100
-"""Most problems that are shown: a file with more is another kind of file, and its message would flood a log."""
+"""Most problems that are shown: a file with more is some other file, and would flood a log."""
 
 
 def load(path: Path | str) -> Config:
@@ -92,8 +91,8 @@ def _validated(document: Document) -> tuple[Config, list[Flaw]]:
         unread |= cut
         config = Config.model_validate(_without(document.value, cut))
     for finding in refused(config):
-        if not any(overlaps(read, other) for read in finding.reads for other in unread):
-            flaws.append(Flaw(_shown_at(finding, document), finding.message, finding.remedy))
+        if not any(within(read, unread) for read in finding.reads):
+            flaws.append(Flaw(finding.place, finding.message, finding.remedy))
     return config, flaws
 
 
@@ -113,12 +112,6 @@ def _without(value: Written, cut: set[Place], here: Place = ()) -> Written:
     if isinstance(value, list):
         return [_without(item, cut, (*here, index)) for index, item in enumerate(value)]
     return value
-
-
-def _shown_at(finding: Finding, document: Document) -> Place:
-    """The first of the settings in question that the file writes, so that its line can be named."""
-    places = (finding.place, *finding.reads)
-    return next((place for place in places if place in document.lines), finding.place)
 
 
 def _line(place: Place, document: Document) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 Place: TypeAlias = "tuple[str | int, ...]"
 """Keys and list positions from the root: `("pricing", "book", 2, "node_per_hour")`. Empty: the whole file."""
@@ -41,7 +44,6 @@ def dotted(place: Place) -> str:
     return text
 
 
-def overlaps(one: Place, other: Place) -> bool:
-    """Whether one of the places is the other, or holds it."""
-    shared = min(len(one), len(other))
-    return one[:shared] == other[:shared]
+def within(place: Place, others: AbstractSet[Place]) -> bool:
+    """Whether the place is one of the others, or lies in one."""
+    return any(place[:length] in others for length in range(1, len(place) + 1))

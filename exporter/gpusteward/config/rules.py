@@ -45,7 +45,7 @@ class Finding:
 
     @property
     def place(self) -> Place:
-        """Where it is shown when nothing tells which setting was written."""
+        """Where it is shown."""
         return self.entry or self.reads[0]
 
 
@@ -153,8 +153,7 @@ def _unpriced_currency(config: Config) -> Findings:
         yield Finding(
             (_CURRENCY,),
             f"is {pricing.currency}, but no price is in it: the bundled catalogue is in USD",
-            "set pricing.usd_exchange_rate, or prices of your own in pricing.book; "
-            "else only nodes with a price annotation are priced",
+            "set pricing.usd_exchange_rate, or prices of your own in pricing.book; else no node is priced",
         )
 
 

@@ -36,7 +36,8 @@ class NodeSettings(Section):
 
     name: str = Field(
         default="",
-        description="Node name. Empty: the NODE_NAME variable, else the source's, else the host name.",
+        description="Node name. Empty: the NODE_NAME variable, else the source's, else the host name. "
+        "A page of several hosts keeps their names.",
     )
     provider: str = Field(
         default="",
@@ -311,7 +312,7 @@ class UnderuseSettings(Section):
         description="The same ratio where only GPU utilization is known: any kernel counts fully, "
         "so it reads high.",
     )
-    window_coverage: Ratio = Field(
+    window_coverage: Annotated[float, Field(gt=0, le=1), Unit("ratio")] = Field(
         default=0.9,
         description="Part of a window that must have been sampled before it is judged, as a ratio.",
     )

@@ -11,7 +11,7 @@ from gpusteward.errors import ConfigError, Problem
 
 MAX_BYTES = 4096
 
-_Version: TypeAlias = "tuple[int, int, int]"
+_Version: TypeAlias = "tuple[int, ...]"
 
 
 def read_token(path: Path | str) -> str:
@@ -64,12 +64,13 @@ class TokenFile:
         """The token; empty while the file cannot be used."""
         version = self._version()  # before the content: a change in between is seen at the next call
         known_version, token = self._known
-        if version != known_version:
+        if version is None or version != known_version:
             try:
                 token = read_token(self._path)
                 self.error = None
             except ConfigError as error:
                 token = ""
+                version = None  # looked at again at the next call: a passing fault must not lock out for good
                 self.error = error
             self._known = (version, token)  # one assignment, so that no thread sees half of it
         return token
@@ -79,7 +80,7 @@ class TokenFile:
             status = self._path.stat()
         except (OSError, ValueError):  # gone, or no path at all: reading it says which
             return None
-        return (status.st_ino, status.st_mtime_ns, status.st_size)
+        return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
 def _unusable(path: Path | str, message: str, remedy: str) -> ConfigError:

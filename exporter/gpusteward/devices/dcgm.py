@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,14 @@ class DcgmSource:
     Args:
         settings: `sources.dcgm`; `file` wins over `url`, and with neither the default address is read.
         node_name: the node of rows that name no host.
+        certain: whether that name is stated, and so wins over the host that a page of one host names.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
 
-    def __init__(self, settings: DcgmSettings, node_name: str) -> None:
-        self._reader = Reader(node_name, settings.holder_labels)
+    def __init__(self, settings: DcgmSettings, node_name: str, *, certain: bool = False) -> None:
+        self._reader = Reader(node_name, settings.holder_labels, certain)
         self._max_bytes = settings.max_bytes
         self._file = Path(settings.file) if settings.file else None
         self._fetcher = PageFetcher(
@@ -62,17 +62,6 @@ class DcgmSource:
     def close(self) -> None:
         """Close the kept connection. Idempotent."""
         self._fetcher.close()
-
-
-def probe(settings: DcgmSettings, node_name: str, at: Moment) -> Readings:
-    """Whether a dcgm page answers there: one sample over a connection of its own.
-
-    Raises:
-        SourceError: it does not, and why.
-        ConfigError: the URL cannot be used.
-    """
-    with closing(DcgmSource(settings, node_name)) as source:
-        return source.read(at)
 
 
 def _from_file(path: Path, max_bytes: int) -> str:

@@ -56,10 +56,14 @@ class Reader:
     Attributes:
         node_name: the node of rows that carry no host label.
         holder_labels: as `sources.dcgm.holder_labels`.
+        certain: whether node_name is stated (config, downward API) and so wins over the one host that a page
+            names, which is a pod's name where dcgm-exporter was not told its node. A page of several hosts
+            keeps their names.
     """
 
     node_name: str
     holder_labels: Literal["auto", "always", "never"] = "auto"
+    certain: bool = False
 
     def read(self, page: str, at: Moment) -> Readings:
         """The page's readings.
@@ -107,10 +111,12 @@ class Reader:
         known = self.holder_labels == "always" or (
             self.holder_labels == "auto" and any(gpu.held for gpu in gpus.values())
         )
-        by_node: dict[str, list[GpuReading]] = defaultdict(list)
+        by_node: dict[str, list[GpuReading]] = {}
         for (node, uuid), gpu in gpus.items():
-            by_node[node].append(gpu.reading(uuid, holders_known=known))
+            by_node.setdefault(node, []).append(gpu.reading(uuid, holders_known=known))
             skipped[Skip.MIG_PARENT] += gpu.left_out
+        if self.certain and len(by_node) == 1:
+            by_node = {self.node_name: next(iter(by_node.values()))}
         return tuple(
             NodeReadings(node=node, gpus=tuple(sorted(by_node[node], key=lambda g: (_number(g.gpu), g.uuid))))
             for node in sorted(by_node)

@@ -7,6 +7,7 @@ hardware, a kubelet or an API server.
 
 from gpusteward.config.token import TokenFile
 from gpusteward.exposition.app import Exposition, Token
+from gpusteward.exposition.reader import nodes_of_agent
 from gpusteward.exposition.server import Server
 
-__all__ = ["Exposition", "Server", "Token", "TokenFile"]
+__all__ = ["Exposition", "Server", "Token", "TokenFile", "nodes_of_agent"]

@@ -21,7 +21,7 @@ class BoundedConnection(H11Protocol):
         exchange_seconds: the deadline; Prometheus' own scrape timeout is 10 s.
     """
 
-    exchange_seconds: ClassVar[float] = 30.0
+    exchange_seconds: ClassVar[float] = 15.0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn

@@ -45,10 +45,17 @@ def _said_first(snapshot: Snapshot | None) -> str:
 def _status(snapshot: Snapshot | None, age_seconds: float | None) -> str:
     if snapshot is None or age_seconds is None:
         return "No sample was taken yet."
-    gpus = sum(len(node.gpus) for node in snapshot.nodes)
     health = snapshot.health
-    failing = "" if health.success else f" The last cycle gave nothing: {health.message}"
-    return (
-        f"Mode {snapshot.mode}, source {snapshot.source}: {gpus} GPUs on {len(snapshot.nodes)} nodes, "
-        f"sampled {age_seconds:.0f} s ago.{failing}"
-    )
+    shown = f"Mode {snapshot.mode}, source {snapshot.source}: {_count(snapshot)}"
+    if health.success:
+        return f"{shown}, sampled {age_seconds:.0f} s ago."
+    why = health.message.replace("\n  next:", ". Next:")
+    if health.last_success is None:
+        return f"{shown}; no sample succeeded yet. {why}"
+    old = snapshot.at.wall - health.last_success + age_seconds
+    return f"{shown}; the last good sample is {old:.0f} s old. {why}"
+
+
+def _count(snapshot: Snapshot) -> str:
+    gpus, nodes = sum(len(node.gpus) for node in snapshot.nodes), len(snapshot.nodes)
+    return f"{gpus} GPU{'s' * (gpus != 1)} on {nodes} node{'s' * (nodes != 1)}"

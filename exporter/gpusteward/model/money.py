@@ -67,8 +67,8 @@ class NodeRate:
     Attributes:
         list_micro_per_hour: the node's whole price; Σ leaves + other = this.
         other_micro_per_hour: what is not the GPUs' (CPU, memory) under `fitted`; 0 on other bases.
-        gpu_micro_per_hour: price of each whole GPU, by position in the node's nominal order; they differ
-            by at most one micro-unit.
+        gpu_micro_per_hour: price of each whole GPU, by position in the node's nominal order. A node's price
+            split over them differs by at most one micro-unit; prices stated per GPU are each its own.
         rate: the rate of one GPU, with its provenance.
     """
 

@@ -101,7 +101,7 @@ class NodeSnapshot:
         rate: the node's price; None when there is none.
         missing_price: why there is no price, in words; empty when there is one.
         gpus: seen and lost GPUs.
-        expected: nominal number of GPUs.
+        expected: nominal number of GPUs; as many as were ever seen where nothing states it.
         seen: how many were read this time; None when the source gave nothing.
         other_cost: accumulated cost of the node's other parts, in the unit of Charge.cost.
         conservation_error: (Σ charged + other − list price × time), same unit; 0 by construction.

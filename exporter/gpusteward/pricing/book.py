@@ -11,7 +11,7 @@ from gpusteward.pricing.market import model_price
 from gpusteward.pricing.offers import Grounds, MissingPrice, NodeGpus, Offer
 from gpusteward.pricing.onprem import on_prem
 from gpusteward.pricing.spread import node_rate
-from gpusteward.pricing.stated import ANNOTATION, annotation, ignored_annotation, price_book
+from gpusteward.pricing.stated import annotation, ignored_annotation, price_book
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ _STEPS: tuple[tuple[PriceSource, Callable[[Grounds, NodeFacts, NodeGpus], Offer 
     (PriceSource.ON_PREM, on_prem),
     (PriceSource.MODEL, model_price),
 )
-_NEXT_STEP = f"annotate the node with {ANNOTATION}, or add an entry to `pricing.book`"
+_NEXT_STEP = "add an entry to `pricing.book`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class PriceBook:
         """How many GPUs the node has by rights: as its facts say, else as its instance type has.
 
         A fractional instance type has one device. None when neither tells; then the most ever seen counts.
+        The type is taken at its word, for before the first reading nothing contradicts it: where its price is
+        refused because the GPUs are of another model, its count still stands until the type is corrected.
         """
         if facts.gpus is not None:
             return facts.gpus

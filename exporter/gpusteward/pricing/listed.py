@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.model import CapacityType, Confidence, PriceSource
-from gpusteward.pricing.models import canonical, same_model
+from gpusteward.pricing.models import canonical, model_name, same_model
 from gpusteward.pricing.offers import Offer, weakest
 from gpusteward.pricing.rows import ON_DEMAND
 
@@ -137,7 +137,7 @@ def _offer(grounds: Grounds, row: PriceRow, facts: NodeFacts, gpus: NodeGpus) ->
     rate = grounds.exchange_rate
     if rate is None:
         return grounds.no_exchange_rate
-    sale = _sale(row, facts.capacity_type)
+    sale = _contradiction(row, gpus) or _sale(row, facts.capacity_type)
     if isinstance(sale, str):
         return sale
     doubts = _doubts(row, gpus)
@@ -154,12 +154,19 @@ def _offer(grounds: Grounds, row: PriceRow, facts: NodeFacts, gpus: NodeGpus) ->
     )
 
 
+def _contradiction(row: PriceRow, gpus: NodeGpus) -> str:
+    """Why the node cannot be of the row's type: its known models are others. Empty when it can.
+
+    A model that is not known, or a spelling that stands for several, contradicts nothing.
+    """
+    seen = dict.fromkeys(model_name(model) for model in gpus.models if canonical(model))
+    if not seen or row.model in seen:
+        return ""
+    return f"{row.instance_type} has {row.model}, the node has {', '.join(seen)}"
+
+
 def _doubts(row: PriceRow, gpus: NodeGpus) -> dict[str, Confidence]:
-    """Where what is seen does not go with the row, and how far the price can then be trusted."""
-    doubts = {}
-    seen = [model for model in gpus.models if canonical(model)]
-    if seen and not any(same_model(row.model, model) for model in seen):
-        doubts[f"the type has {row.model}, the node {seen[0]}"] = Confidence.LOW
-    if devices(row) not in (None, gpus.nominal):
-        doubts[f"the type has {devices(row)} GPUs, the node {gpus.nominal}"] = Confidence.MEDIUM
-    return doubts
+    """Where the count that is seen does not go with the row, and how far the price can then be trusted."""
+    if devices(row) in (None, gpus.nominal):
+        return {}
+    return {f"the type has {devices(row)} GPUs, the node {gpus.nominal}": Confidence.MEDIUM}

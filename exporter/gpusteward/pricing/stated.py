@@ -19,10 +19,13 @@ ANNOTATION = "gpusteward.io/gpu-price-per-hour"
 
 
 def annotation(grounds: Grounds, facts: NodeFacts, gpus: NodeGpus) -> Offer | str:
-    """The node's annotation: a price per whole GPU in the book's currency."""
+    """The node's annotation: a price per whole GPU in the book's currency.
+
+    Of the sources of this version only `simulated` knows annotations; the Kubernetes ones come with the kubelet.
+    """
     del grounds
     if not facts.price_per_gpu_hour:
-        return "not annotated"
+        return "none known"
     micro = amount(facts.price_per_gpu_hour)
     if micro is None:
         return ignored_annotation(facts)[0]

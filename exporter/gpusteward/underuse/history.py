@@ -22,6 +22,9 @@ CODEC_SIGNALS = (
     Signal.JPEG_UTILIZATION,
     Signal.OFA_UTILIZATION,
 )
+OTHER_ACTIVITY_SIGNALS = (*ACTIVITY_SIGNALS, Signal.TENSOR_ACTIVE, Signal.DRAM_ACTIVE)
+"""Any of these contradicts that nothing runs: a profiling field that reads 0 by fault must not look idle."""
+
 TRAFFIC_SIGNALS = (Signal.PCIE_TX, Signal.PCIE_RX, Signal.NVLINK)
 
 CORROBORATING = frozenset((*CODEC_SIGNALS, *TRAFFIC_SIGNALS, Signal.POWER))
@@ -44,9 +47,9 @@ class History:
 
     Attributes:
         buckets: known time and activity of the longer window.
-        window_start: monotonic seconds at which the present holders or signal were first seen.
         last_noise: monotonic seconds of the last sample that was not quiet; None = none since the start.
-        reported: corroborating signals that this leaf has reported before.
+        quiet: seconds of quiet samples since then; time that nobody measured is not in it.
+        reported: corroborating signals of the last window, and when each was last known, monotonic seconds.
         floor: least power in watts while nobody held it and nothing ran; None until seen.
         floor_samples: how many such samples there were.
         first_held: monotonic seconds at which each present holder was first seen.
@@ -57,9 +60,9 @@ class History:
     """
 
     buckets: deque[Bucket] = field(default_factory=deque)
-    window_start: float = 0.0
     last_noise: float | None = None
-    reported: set[Signal] = field(default_factory=set)
+    quiet: float = 0.0
+    reported: dict[Signal, float] = field(default_factory=dict)
     floor: float | None = None
     floor_samples: int = 0
     first_held: dict[Holder, float] = field(default_factory=dict)
@@ -107,7 +110,7 @@ def follow_holders(leaf: Leaf, history: History, at: Moment, signal: Signal | No
         history.signal = signal
     if changed:
         history.buckets.clear()
-        history.window_start, history.last_noise, history.candidate = at.monotonic, None, None
+        history.last_noise, history.quiet, history.candidate = None, 0.0, None
 
 
 def noise_of(leaf: Leaf, history: History, settings: UnderuseSettings, activity: float | None) -> str:
@@ -116,6 +119,9 @@ def noise_of(leaf: Leaf, history: History, settings: UnderuseSettings, activity:
         return "activity is not known"
     if activity >= settings.idle_activity:
         return f"activity {activity:.1%}"
+    for signal in OTHER_ACTIVITY_SIGNALS:
+        if leaf.signals.get(signal, 0.0) >= settings.idle_activity:
+            return f"{signal} is {leaf.signals[signal]:.1%}"
     traffic = [leaf.signals[s] for s in TRAFFIC_SIGNALS if s in leaf.signals]
     if sum(traffic) > settings.traffic_bytes_per_second:
         return f"the buses carry {sum(traffic) / 1e6:.0f} MB/s"
@@ -139,14 +145,18 @@ def observe(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sa
     while history.buckets and history.buckets[0].end <= now - settings.underused_window_seconds:
         history.buckets.popleft()
     if sample.noise and sample.activity is not None:
-        history.last_noise = now
+        history.last_noise, history.quiet = now, 0.0
+    elif not sample.noise:
+        history.quiet += sample.seconds
     power = leaf.signals.get(Signal.POWER)
     empty = leaf.allocations == () and not occupied(leaf, settings)
     still = sample.activity is not None and sample.activity < settings.idle_activity
     if power is not None and empty and still:
         history.floor = power if history.floor is None else min(history.floor, power)
         history.floor_samples += 1
-    history.reported |= CORROBORATING & leaf.signals.keys()
+    history.reported |= dict.fromkeys(CORROBORATING & leaf.signals.keys(), now)
+    since = now - settings.underused_window_seconds
+    history.reported = {signal: last for signal, last in history.reported.items() if last > since}
 
 
 def _add(buckets: deque[Bucket], sample: Sample, now: float) -> None:
@@ -178,8 +188,3 @@ def mean(history: History) -> float:
     """Mean activity of the known time of the longer window; it must be covered."""
     known = sum(bucket.known for bucket in history.buckets)
     return sum(bucket.active for bucket in history.buckets) / known
-
-
-def quiet_for(history: History, now: float) -> float:
-    """Seconds since the last sample that was not quiet, or since the window began."""
-    return now - (history.window_start if history.last_noise is None else history.last_noise)

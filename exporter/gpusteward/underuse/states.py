@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gpusteward.model import Confidence, Signal, State, Verdict
@@ -16,7 +17,6 @@ from gpusteward.underuse.history import (
     noise_of,
     observe,
     occupied,
-    quiet_for,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from gpusteward.model import Leaf
     from gpusteward.underuse.history import History
 
-_WORSE = frozenset({State.UNDERUSED, State.IDLE_HELD, State.IDLE_EMPTY})
+_RANK = {State.BUSY: 0, State.UNDERUSED: 1, State.IDLE_HELD: 2, State.IDLE_EMPTY: 2}
+"""How bad a judged state is. The other states are facts, not judgements, and need no hysteresis."""
+
+_PROFILE = re.compile(r"([1-9])g\.")
 
 
 def judge(leaf: Leaf, history: History, settings: UnderuseSettings, at: Moment, seconds: float) -> Verdict:
@@ -56,7 +59,7 @@ def judge(leaf: Leaf, history: History, settings: UnderuseSettings, at: Moment, 
         since=history.since,
         signal=signal,
         activity=activity,
-        idle_seconds=quiet_for(history, at.monotonic) if quiet else None,
+        idle_seconds=history.quiet if quiet else None,
     )
 
 
@@ -71,9 +74,9 @@ def threshold(leaf: Leaf, signal: Signal, settings: UnderuseSettings) -> float:
         Signal.ENGINE_ACTIVE: settings.underused_engine_active,
         Signal.GPU_UTILIZATION: settings.underused_gpu_utilization,
     }
-    slices = leaf.device.mig_profile.partition("g.")[0]
-    if signal is Signal.ENGINE_ACTIVE and slices.isdecimal():
-        return by_signal[signal] / max(1, int(slices))
+    slices = _PROFILE.match(leaf.device.mig_profile)
+    if signal is Signal.ENGINE_ACTIVE and slices:
+        return by_signal[signal] / int(slices[1])
     return by_signal[signal]
 
 
@@ -100,12 +103,12 @@ def _activity_state(
     veto = _veto(leaf, history, settings, sample)
     if quiet and not veto and covered(history, now, window, settings):
         state = State.IDLE_HELD if occupied(leaf, settings) else State.IDLE_EMPTY
-        return state, f"no activity for {quiet_for(history, now) / 60:.0f} min"
+        return state, f"no activity for {history.quiet / 60:.0f} min"
     if covered(history, now, settings.underused_window_seconds, settings):
         return _mean_state(leaf, history, settings, sample)
     if activity >= settings.idle_activity:
         return State.BUSY, f"activity {activity:.1%}; too little was sampled for a mean"
-    return State.UNKNOWN, veto or "no activity now; too little was sampled to judge"
+    return State.UNKNOWN, veto or sample.noise or "no activity now; too little was sampled to judge"
 
 
 def _mean_state(
@@ -118,32 +121,45 @@ def _mean_state(
     text = f"mean activity {average:.1%} over {settings.underused_window_seconds / 60:.0f} min"
     if average >= limit:
         return State.BUSY, text
+    if exempt := _exempt(leaf, sample):
+        return State.BUSY, f"{text}; {exempt}"
     why_not_idle = _veto(leaf, history, settings, sample) or sample.noise
     return State.UNDERUSED, f"{text}, below {limit:.1%}" + (f"; {why_not_idle}" if why_not_idle else "")
 
 
 def _veto(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sample) -> str:
     """Why a quiet device may not be called idle, in words; empty when it may."""
-    missing = sorted(history.reported - leaf.signals.keys())
-    if missing:
+    if missing := sorted(history.reported.keys() - leaf.signals.keys()):
         return f"{missing[0]} is not known now"
+    if exempt := _exempt(leaf, sample):
+        return exempt
     for allocation in leaf.allocations or ():
-        who = allocation.holder.pod or "its holder"
-        if allocation.exempt_until is not None and allocation.exempt_until > sample.at.wall:
-            return f"{who} is exempt"
         age = sample.at.monotonic - history.first_held[allocation.holder]
         if allocation.started_at is not None:
             age = max(age, sample.at.wall - allocation.started_at)
         if age < settings.grace_seconds:
+            who = allocation.holder.pod or "its holder"
             return f"{who} is younger than {settings.grace_seconds / 60:.0f} min"
+    return ""
+
+
+def _exempt(leaf: Leaf, sample: Sample) -> str:
+    """Which holder asked not to be called idle, in words; empty when none did.
+
+    It is not called underused either: who says that a device may lie still means it.
+    """
+    for allocation in leaf.allocations or ():
+        if allocation.exempt_until is not None and allocation.exempt_until > sample.at.wall:
+            return f"{allocation.holder.pod or 'its holder'} is exempt"
     return ""
 
 
 def _with_hysteresis(
     history: History, settings: UnderuseSettings, state: State, reason: str
 ) -> tuple[State, str]:
-    """A worse state must hold for several samples; a better one is taken at once."""
-    if state not in _WORSE or state is history.state:
+    """A worse state must hold for several samples; a better one, or a fact, is taken at once."""
+    before = _RANK.get(history.state, -1) if history.state else -1
+    if _RANK.get(state, 0) <= max(before, 0):
         history.candidate = None
         return state, reason
     held = history.candidate[1] + 1 if history.candidate and history.candidate[0] is state else 1
@@ -151,7 +167,7 @@ def _with_hysteresis(
         history.candidate = None
         return state, reason
     history.candidate = (state, held)
-    kept = history.state if history.state in {*_WORSE, State.BUSY} else State.UNKNOWN
+    kept = history.state if history.state in _RANK else State.UNKNOWN
     return kept or State.UNKNOWN, f"{reason} (for {held} of {settings.enter_samples} samples)"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpusteward.config import Config, load, parse, warnings
 from gpusteward.config.fields import fields_of
 from gpusteward.config.load import MAX_BYTES
-from gpusteward.config.places import dotted, overlaps
+from gpusteward.config.places import dotted, within
 from gpusteward.config.wording import flaw_of, shown
 from gpusteward.errors import ConfigError
 
@@ -123,10 +123,10 @@ def test_a_place_is_written_as_the_file_spells_it() -> None:
     assert dotted(()) == ""
 
 
-def test_places_overlap_when_one_holds_the_other() -> None:
-    assert overlaps(("a",), ("a", "b"))
-    assert overlaps(("a", "b"), ("a",))
-    assert not overlaps(("a", "b"), ("a", "c"))
+def test_a_place_lies_in_itself_and_in_what_holds_it_but_not_beside_or_below() -> None:
+    assert within(("a", "b"), {("a", "b")})
+    assert within(("a", "b"), {("a",)})
+    assert not within(("a", "b"), {("a", "c"), ("a", "b", "c"), ("b",)})
 
 
 def test_a_file_is_loaded_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:

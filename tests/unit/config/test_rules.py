@@ -38,13 +38,17 @@ def test_a_read_may_take_nine_tenths_of_the_interval_where_dcgm_may_be_read(
     assert (refused(text) == "") is accepted
 
 
-def test_the_line_shown_for_a_timeout_is_the_one_that_was_written() -> None:
-    assert refused("\nagent: {interval_seconds: 2}") == "", (
-        "a deadline that nobody wrote follows the interval"
+@pytest.mark.parametrize("interval", [1, 2, 300])
+def test_a_deadline_that_nobody_wrote_follows_the_interval(interval: int) -> None:
+    config = parse(
+        f"agent: {{interval_seconds: {interval}}}\nsources: {{dcgm: {{max_bytes: 2048}}}}", "f.yaml"
     )
-    assert refused("sources: {dcgm: {timeout_seconds: 5}}").startswith(
-        "f.yaml:1 sources.dcgm.timeout_seconds:"
-    )
+    assert config.dcgm.timeout_seconds == pytest.approx(0.8 * interval)
+    assert config.dcgm.max_bytes == 2048
+
+
+def test_a_deadline_that_was_written_stays() -> None:
+    assert parse("sources: {dcgm: {timeout_seconds: 1.5}}", "f.yaml").dcgm.timeout_seconds == 1.5
 
 
 @pytest.mark.parametrize(

@@ -110,3 +110,20 @@ def test_a_token_file_that_cannot_be_used_at_the_start_is_refused(tmp_path: Path
         TokenFile(tmp_path / "none")
     with pytest.raises(ConfigError, match="is not a path"):
         TokenFile(str(tmp_path / "a\0b"))
+
+
+def test_a_fault_that_passes_does_not_lock_out_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("first")
+    token = TokenFile(path)
+    path.write_text("second")
+
+    def fail(_path: object) -> str:
+        raise ConfigError("too many open files", ())
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gpusteward.config.token.read_token", fail)
+        assert not token.matches("second")
+    assert token.matches("second"), "the file did not change again"

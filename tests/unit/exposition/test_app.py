@@ -132,7 +132,7 @@ def test_publishing_changes_page_document_and_landing_together(waiting: Asker) -
     waiting.app.publish(snapshot, render(snapshot, snapshots.EXPOSURE))
     assert value(parsed(waiting.get("/metrics").body), "gpu_price_per_hour") == 6.88
     assert len(json.loads(waiting.get("/snapshot").body)["nodes"][0]["gpus"]) == 1
-    assert "1 GPUs on 1 nodes" in waiting.get("/").text
+    assert "1 GPU on 1 node" in waiting.get("/").text
 
 
 # --- formats ------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_the_landing_page_links_states_mode_version_and_age(full: Asker) -> None
     assert answer.header("Content-Type") == "text/html; charset=utf-8"
     assert answer.header("Content-Security-Policy").startswith("default-src 'none'")
     assert all(f'href="{path}"' in answer.text for path in PATHS[1:])
-    assert "Mode real, source dcgm: 5 GPUs on 1 nodes, sampled 42 s ago." in answer.text
+    assert "Mode real, source dcgm: 5 GPUs on 1 node, sampled 42 s ago." in answer.text
     assert __version__ in answer.text
     assert "SIMULATED" not in answer.text
 

@@ -102,7 +102,7 @@ def test_a_port_in_use_is_refused_with_a_next_step() -> None:
     ],
 )
 def test_what_is_no_address_is_refused_with_examples(listen: str) -> None:
-    with pytest.raises(GpustewardError, match="agent.listen") as caught:
+    with pytest.raises(GpustewardError, match=r"agent\.listen") as caught:
         Server(app(), listen)
     assert "127.0.0.1:9455" in caught.value.hint
 
@@ -137,6 +137,15 @@ def test_no_host_means_every_address() -> None:
         host, port = server.address.split(":")
         assert host == "0.0.0.0"  # noqa: S104 - what no host means
         assert status(f"127.0.0.1:{port}") == 200
+
+
+def test_small_answers_on_kept_connections_are_not_held_back_for_40_ms() -> None:
+    server = Server(app(), "127.0.0.1:0")
+    with connected(server):
+        accepted, _ = server._socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    server.close()
 
 
 def test_a_server_that_never_ran_gives_its_address_back() -> None:
@@ -215,7 +224,8 @@ def test_a_client_that_leaves_early_costs_nothing(sent: bytes) -> None:
         until_no_connection(server)
 
 
-def test_too_many_connections_are_told_so_and_room_again_is_used() -> None:
+def test_too_many_connections_are_told_so_and_room_again_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpusteward.exposition.server.MOST_CONNECTIONS", 100)
     with running(app()) as server:
         crowd = [connected(server) for _ in range(120)]
         assert status(server.address) == 503

@@ -7,7 +7,16 @@ import io
 
 from gpusteward.config.settings import PricingSettings
 from gpusteward.model import CapacityType, NodeFacts, NodeRate
-from gpusteward.pricing import Catalogue, MissingPrice, NodeGpus, PriceBook, bundled_catalogue, load_catalogue
+from gpusteward.pricing import (
+    Catalogue,
+    MissingPrice,
+    NodeGpus,
+    PriceBook,
+    Report,
+    SeenNode,
+    bundled_catalogue,
+    load_catalogue,
+)
 from gpusteward.pricing.rows import PRICE_COLUMNS
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -71,6 +80,20 @@ def node(
 def gpus(model: str = H100, count: int = 8, *, seen: int | None = None) -> NodeGpus:
     """GPUs of one model."""
     return NodeGpus(models=(model,) * (count if seen is None else seen), nominal=count)
+
+
+def seen(by: PriceBook, facts: NodeFacts, gpus: NodeGpus) -> SeenNode:
+    """A node as an agent with these prices sees and charges it."""
+    price = by.price_node(facts, gpus)
+    if isinstance(price, MissingPrice):
+        return SeenNode(facts=facts, gpus=gpus, charged=None, missing=str(price))
+    return SeenNode(facts=facts, gpus=gpus, charged=price)
+
+
+def text(report: Report) -> str:
+    """What is printed; no line may hold a line end, or end in blanks."""
+    assert all("\n" not in line and line == line.rstrip() for line in report.lines)
+    return "\n".join(report.lines) + "\n"
 
 
 def rate(result: NodeRate | MissingPrice) -> NodeRate:

@@ -153,7 +153,7 @@ def test_a_missing_price_says_what_was_tried_and_what_to_do() -> None:
     gone = missing(book().price_node(node("p9.48xlarge"), gpus("NVIDIA X1")))
     assert "no row for aws p9.48xlarge" in gone.reason
     assert "'NVIDIA X1' is not a known GPU model" in gone.reason
-    assert "gpusteward.io/gpu-price-per-hour" in gone.next_step
+    assert gone.next_step == "add an entry to `pricing.book`"
     assert gone.notes == ()
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gpusteward.model import CapacityType, Confidence, NodeFacts, PriceSource
-from tests.unit.pricing.cases import L4, book, catalogue, gpus, missing, node, rate
+from gpusteward.pricing import NodeGpus
+from tests.unit.pricing.cases import H100, L4, book, catalogue, gpus, missing, node, rate
 
 SPOT, RESERVED, UNKNOWN = CapacityType.SPOT, CapacityType.RESERVED, CapacityType.UNKNOWN
 UNPRICED = {
@@ -117,12 +118,31 @@ def test_a_machine_with_gpus_added_is_found_by_their_count_and_model() -> None:
     assert other.rate.source is PriceSource.MODEL
 
 
-def test_a_node_whose_gpus_are_not_the_types_is_priced_with_low_confidence() -> None:
-    found = rate(book().price_node(node("p5.48xlarge"), gpus("NVIDIA A100-SXM4-80GB")))
-    assert found.rate.confidence == Confidence.LOW
-    assert "the type has H100-SXM5-80GB, the node NVIDIA A100-SXM4-80GB" in found.rate.detail
-    unknown = rate(book().price_node(node("p5.48xlarge"), gpus("NVIDIA Graphics Device")))
-    assert unknown.rate.confidence == Confidence.HIGH
+def test_a_type_that_cannot_hold_the_gpus_that_are_seen_does_not_price_them() -> None:
+    resolution = book().resolve(node("g6.12xlarge"), NodeGpus(models=(H100,) * 8, nominal=4))
+    found = rate(resolution.result)
+    assert found.rate.source is PriceSource.MODEL
+    assert found.gpu_micro_per_hour == (6_880_000,) * 8
+    assert resolution.steps[2].outcome == "g6.12xlarge has L4, the node has H100-SXM5-80GB"
+
+
+def test_a_type_that_cannot_hold_them_does_not_price_them_from_another_region_either() -> None:
+    mixed = NodeGpus(models=(H100, "", "Tesla T4", H100), nominal=4)
+    resolution = book().resolve(node("g6.12xlarge", region="eu-west-1"), mixed)
+    assert resolution.steps[3].outcome == "g6.12xlarge has L4, the node has H100-SXM5-80GB, T4"
+    assert "the GPU model is not known" in missing(resolution.result).reason
+
+
+@pytest.mark.parametrize("models", [(L4, H100), (L4, ""), ("", ""), ("A100", "A100"), ("NVIDIA X1", L4)])
+def test_one_gpu_of_the_types_model_or_unknown_ones_do_not_contradict_it(models: tuple[str, str]) -> None:
+    found = rate(book().price_node(node("g6.12xlarge"), NodeGpus(models=models, nominal=4)))
+    assert found.rate.source is PriceSource.CATALOGUE
+    assert found.rate.confidence == Confidence.HIGH
+
+
+def test_a_board_of_another_form_is_another_model() -> None:
+    resolution = book().resolve(node("p5.48xlarge"), gpus("NVIDIA H100 PCIe"))
+    assert resolution.steps[2].outcome == "p5.48xlarge has H100-SXM5-80GB, the node has H100-PCIe-80GB"
 
 
 def test_a_count_that_is_not_the_types_is_said_and_lowers_confidence() -> None:

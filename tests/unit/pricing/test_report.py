@@ -4,21 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpusteward.model import CapacityType, NodeFacts
-from gpusteward.pricing import NodeGpus, check_file, explain, list_prices
+from gpusteward.pricing import check_file, list_prices
 from gpusteward.pricing.models import packaged
-from tests.unit.pricing.cases import H100, L4, book, catalogue, csv_text, gpus, node
+from tests.unit.pricing.cases import book, catalogue, csv_text, text
 
 if TYPE_CHECKING:
-    from gpusteward.pricing import Report
     from tests.conftest import Golden
 
 GOLDEN = "tests/unit/pricing/golden"
-
-
-def text(report: Report) -> str:
-    assert all("\n" not in line and line == line.rstrip() for line in report.lines)
-    return "\n".join(report.lines) + "\n"
 
 
 def test_the_list_is_aligned_and_shows_source_and_date_of_each_row(golden: Golden) -> None:
@@ -54,69 +47,6 @@ def test_a_list_of_nothing_says_so(provider: str, model: str, said: str) -> None
     assert not report.ok
     assert report.lines[0] == said
     assert report.lines[-1].startswith("next: ")
-
-
-def test_a_node_is_explained_step_by_step(golden: Golden) -> None:
-    spot = node("g6.xlarge", region="eu-west-1", capacity=CapacityType.SPOT, annotation="abc")
-    report = explain(book(basis="fitted"), "n1", [(NodeFacts(name="n0"), gpus()), (spot, gpus(L4, 1))])
-    assert report.ok
-    golden(text(report), f"{GOLDEN}/node.txt")
-
-
-def test_a_missing_price_is_explained_with_the_next_step(golden: Golden) -> None:
-    report = explain(book(), "n1", [(node("", "", ""), gpus("", 2, seen=1))])
-    assert not report.ok
-    golden(text(report), f"{GOLDEN}/missing.txt")
-
-
-def test_a_node_of_several_models_shows_the_range_of_its_gpus() -> None:
-    mixed = NodeGpus(models=(H100, "Tesla T4"), nominal=2)
-    lines = explain(book(), "n1", [(node(""), mixed)]).lines
-    assert "2 GPUs (H100-SXM5-80GB, T4)" in lines[0]
-    assert any(line.startswith("each GPU") and line.endswith("to 6.88 × 2") for line in lines)
-
-
-def test_a_node_without_gpus_is_explained_too() -> None:
-    report = explain(book(), "n1", [(node("p5.48xlarge"), NodeGpus(models=(), nominal=0))])
-    assert not report.ok
-    assert "next   set `node.gpus`" in report.lines
-
-
-def test_an_instance_type_shows_its_fit_or_why_there_is_none(golden: Golden) -> None:
-    lines = [explain(book(), name) for name in ("g6.xlarge", "p5.48xlarge", "g6f.large", "a3-ultragpu-8g")]
-    assert all(report.ok for report in lines)
-    golden("\n".join(text(report) for report in lines), f"{GOLDEN}/types.txt")
-
-
-def test_an_instance_type_is_shown_for_each_of_its_regions() -> None:
-    listed = book(catalogue({}, {"region": "eu-west-1", "gpu_count": "", "source": "another"}))
-    lines = explain(listed, "P5.48XLARGE").lines
-    heads = [line for line in lines if not line.startswith(" ") and line]
-    assert heads == [
-        "aws p5.48xlarge in us-east-1, USD an hour",
-        "aws p5.48xlarge in eu-west-1, USD an hour",
-    ]
-    assert any("count not verified" in line for line in lines)
-
-
-def test_a_model_shows_its_range_over_providers(golden: Golden) -> None:
-    report = explain(book(), "NVIDIA-H100-80GB-HBM3-SHARED")
-    assert report.ok
-    golden(text(report), f"{GOLDEN}/model.txt")
-
-
-def test_a_model_that_nobody_sells_says_how_to_price_it() -> None:
-    report = explain(book(), "NVIDIA GeForce RTX 4090")
-    assert not report.ok
-    assert report.lines[-1] == "next: add an entry to `pricing.book` with `model` and `gpu_per_hour`"
-    assert "over 1 provider;" in explain(book(), "MI300X").lines[-1]
-
-
-def test_a_name_that_is_nothing_gets_suggestions() -> None:
-    report = explain(book(), "p5.48xlarg")
-    assert not report.ok
-    assert report.lines[1] == "did you mean p5.48xlarge, p5e.48xlarge, p5.4xlarge?"
-    assert explain(book(), "qqqqqq").lines[1].startswith("next: ")
 
 
 def test_a_file_that_passes_is_summed_up_with_its_notes() -> None:

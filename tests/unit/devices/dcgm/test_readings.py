@@ -337,3 +337,12 @@ def test_a_page_of_switches_only_has_no_gpus() -> None:
     with pytest.raises(SourceError, match="2 DCGM rows and none of a GPU") as caught:
         read(row(1, nvswitch="0"), "DCGM_FI_DEV_COUNT 0")
     assert caught.value.reason == "no_gpus"
+
+
+def test_a_stated_node_name_wins_over_the_one_host_of_a_page_and_not_over_several() -> None:
+    one = 'DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-a",Hostname="dcgm-exporter-x7k2p"} 30\n'
+    two = one + 'DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-b",Hostname="n2"} 30\n'
+    at = Moment(0.0, 0.0)
+    assert [n.node for n in Reader("n1", certain=True).read(one, at).nodes] == ["n1"]
+    assert [n.node for n in Reader("n1").read(one, at).nodes] == ["dcgm-exporter-x7k2p"]
+    assert [n.node for n in Reader("n1", certain=True).read(two, at).nodes] == ["dcgm-exporter-x7k2p", "n2"]

@@ -10,12 +10,14 @@ import pytest
 
 from gpusteward.clock import Moment
 from gpusteward.config.settings import DcgmSettings
-from gpusteward.devices.dcgm import DcgmSource, probe
+from gpusteward.devices.dcgm import DcgmSource
 from gpusteward.errors import ConfigError, SourceError
 from tests.dcgm_server import Behaviour, DcgmServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gpusteward.model import Readings
 
 AT = Moment(1_800_000_000.0, 1_000.0)
 CAPTURE = Path(__file__).parents[3] / "captures" / "dcgm-t4.prom"
@@ -26,6 +28,12 @@ PAGE = CAPTURE.read_text()
 def server() -> Iterator[DcgmServer]:
     with DcgmServer(PAGE) as running:
         yield running
+
+
+def read_once(settings: DcgmSettings) -> Readings:
+    """One sample over a connection of its own."""
+    with closing(DcgmSource(settings, "n")) as source:
+        return source.read(AT)
 
 
 def settings(url: str, **changed: float) -> DcgmSettings:
@@ -43,7 +51,7 @@ def read_fails(server: DcgmServer, behaviour: Behaviour, **changed: float) -> So
     server.behaviour = behaviour
     error = failure(DcgmSource(settings(server.url, **changed), "n"))
     server.behaviour = Behaviour.SERVE
-    assert probe(settings(server.url), "n", AT).nodes  # and the next cycle is none the worse
+    assert read_once(settings(server.url)).nodes  # and the next cycle is none the worse
     return error
 
 
@@ -94,10 +102,10 @@ def test_closing_twice_is_fine_and_a_closed_source_says_that_it_cannot_read(serv
 
 
 def test_probing_leaves_no_connection_behind(server: DcgmServer) -> None:
-    assert probe(settings(server.url), "n", AT).nodes[0].node == "cp-bm14r7"
+    assert read_once(settings(server.url)).nodes[0].node == "cp-bm14r7"
     server.behaviour = Behaviour.EMPTY
     with pytest.raises(SourceError) as caught:
-        probe(settings(server.url), "n", AT)
+        read_once(settings(server.url))
     assert caught.value.reason == "empty"
 
 
@@ -150,9 +158,9 @@ def test_a_page_of_just_the_limit_is_read_and_one_byte_more_is_not(
 ) -> None:
     server.behaviour = behaviour
     size = len(PAGE.encode())
-    assert probe(settings(server.url, max_bytes=size), "n", AT).nodes
+    assert read_once(settings(server.url, max_bytes=size)).nodes
     with pytest.raises(SourceError, match="is larger than"):
-        probe(settings(server.url, max_bytes=size - 1), "n", AT)
+        read_once(settings(server.url, max_bytes=size - 1))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def test_a_password_in_the_url_is_sent_and_never_shown(server: DcgmServer) -> No
 
 
 def test_path_and_query_of_the_url_are_asked_for(server: DcgmServer) -> None:
-    probe(settings(server.url.replace("/metrics", "/a/metrics?x=1")), "n", AT)
+    read_once(settings(server.url.replace("/metrics", "/a/metrics?x=1")))
     ((request, headers),) = server.requests_seen
     assert request == "GET /a/metrics?x=1 HTTP/1.1"
     assert "authorization" not in headers
@@ -241,7 +249,7 @@ def test_a_file_is_read_anew_at_each_sample(tmp_path: Path) -> None:
 
 def test_a_file_wins_over_a_url(server: DcgmServer) -> None:
     both = DcgmSettings(file=str(CAPTURE), url=server.url)
-    assert probe(both, "n", AT).nodes
+    assert read_once(both).nodes
     assert server.requests_seen == []
 
 
