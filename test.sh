@@ -10,7 +10,7 @@ cd -- "$root"
 if (($#)); then die "./test.sh takes no arguments." "One test alone: .venv/bin/python -m pytest tests/unit -k words"; fi
 
 # 100 % of the branches of these, which decide what is charged and shown; 90 % of everything (pyproject.toml).
-pure_rooms=(model units errors attribution pricing underuse meter snapshot metrics)
+pure_rooms=(model units errors attribution pricing underuse meter processes snapshot metrics)
 passed=()
 failed=()
 skipped=()

@@ -6,7 +6,18 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpusteward.clock import Moment
-from gpusteward.model import Allocation, Device, GpuReading, Holder, Leaf, LeafKind, NodeReadings, Signal
+from gpusteward.model import (
+    Allocation,
+    Device,
+    GpuReading,
+    Holder,
+    HolderKind,
+    Leaf,
+    LeafKind,
+    NodeReadings,
+    Process,
+    Signal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +32,7 @@ def held(
     holder: Holder = POD,
     share: Fraction | int = 1,
     started_at: float | None = OLD,
-    **facts: float | bool | None,
+    **facts: float | bool | HolderKind | None,
 ) -> Allocation:
     """An allocation of an old pod, unless said otherwise."""
     return Allocation(holder, Fraction(share), started_at=started_at, **facts)  # type: ignore[arg-type]  # facts are Allocation's own optional fields
@@ -33,10 +44,11 @@ def leaf(
     *,
     kind: LeafKind = LeafKind.WHOLE,
     profile: str = "",
+    processes: tuple[Process, ...] | None = None,
 ) -> Leaf:
     """A leaf of the GPU `GPU-0` on `n1`."""
     device = Device(node="n1", uuid="GPU-0", gpu="0", kind=kind, model="NVIDIA L4", mig_profile=profile)
-    return Leaf(device=device, signals=signals or {}, allocations=allocations)
+    return Leaf(device=device, signals=signals or {}, allocations=allocations, processes=processes)
 
 
 def gpu(n: int, **facts: object) -> GpuReading:

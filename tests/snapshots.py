@@ -26,6 +26,7 @@ from gpusteward.model import (
     GpuReading,
     GpuSnapshot,
     Holder,
+    HolderKind,
     Leaf,
     LeafKind,
     LeafSnapshot,
@@ -43,7 +44,7 @@ from gpusteward.model import (
 from gpusteward.units import MICROSECONDS, PPB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 AT = Moment(wall=1_790_000_000.0, monotonic=5_000.0)
 NODE = "gpu-node-a"
@@ -55,7 +56,7 @@ EXPOSURE = Exposure(mode="real", catalogue_date=dt.date(2026, 9, 1), version="0.
 HOUR = 3_600 * MICROSECONDS * PPB
 """An hour of a whole device, in the unit of Charge.held."""
 
-BOARD: Mapping[Signal, float] = {
+BOARD: dict[Signal, float] = {
     Signal.POWER: 612.5,
     Signal.POWER_LIMIT: 700.0,
     Signal.ENERGY_TOTAL: 123_456_789.5,
@@ -69,7 +70,7 @@ BOARD: Mapping[Signal, float] = {
     Signal.ECC_UNCORRECTED_TOTAL: 0.0,
     Signal.LAST_XID: 31.0,
 }
-ACTIVITY: Mapping[Signal, float] = {
+ACTIVITY: dict[Signal, float] = {
     Signal.GPU_UTILIZATION: 0.97,
     Signal.ENGINE_ACTIVE: 0.95,
     Signal.SM_ACTIVE: 0.75,
@@ -328,6 +329,54 @@ def failed_snapshot() -> Snapshot:
             cycles={"unreachable": 1},
         ),
     )
+
+
+def nvml_snapshot() -> Snapshot:
+    """What NVML tells beyond a dcgm page, on a plain host where one command more ran than had room."""
+    signals: dict[Signal, float] = {
+        **BOARD,
+        Signal.POWER_INSTANT: 655.0,
+        Signal.TEMPERATURE_MARGIN: 26.0,
+        Signal.RECOVERY_ACTION: 1.0,
+        Signal.ROW_REMAP_PENDING: 1.0,
+        Signal.THROTTLED_POWER_TOTAL: 1_234.5,
+        Signal.THROTTLED_THERMAL_TOTAL: 0.0,
+        Signal.PCIE_TX_TOTAL: 1.5e12,
+        Signal.PCIE_RX_TOTAL: 2.5e12,
+        Signal.NVLINK_TX_TOTAL: 9e14,
+        Signal.NVLINK_RX_TOTAL: 8e14,
+    }
+    trainer = Holder("ann", "python")
+    leaf = replace(
+        busy_leaf(),
+        leaf=Leaf(
+            device=device(),
+            signals=ACTIVITY,
+            allocations=(
+                Allocation(Holder(pod="other"), Fraction(1, 2), kind=HolderKind.PROCESS),
+                Allocation(trainer, Fraction(1, 2), kind=HolderKind.PROCESS),
+            ),
+        ),
+        portions=(
+            portion(Holder(pod="other"), Cause.USED, Fraction(1, 2)),
+            portion(trainer, Cause.USED, Fraction(1, 2)),
+        ),
+        charges=(
+            charge(Holder(pod="other"), Cause.USED, 1, H100_MICRO),
+            charge(trainer, Cause.USED, 1, H100_MICRO),
+        ),
+        summed_holders=1,
+    )
+    gpu = GpuSnapshot(
+        reading=reading(signals={**ACTIVITY, **signals}),
+        fault=None,
+        leaves=(leaf,),
+        xids={31: 2, 79: 0},
+        xid_last={31: AT.wall - 60},
+    )
+    asked = snapshot(gpu, source="nvml")
+    calls = {("nvmlDeviceGetTotalEnergyConsumption", "NOT_SUPPORTED"): 1}
+    return replace(asked, health=replace(asked.health, errors=calls, stuck=False))
 
 
 def mixed_snapshot() -> Snapshot:

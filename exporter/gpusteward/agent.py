@@ -28,7 +28,7 @@ def run(given_path: str | None) -> None:
     agent = RunningAgent(
         Parts(
             watch=watch,
-            source=simulated_source(config, now) if simulated else real_source(config),
+            source=simulated_source(config, now) if simulated else real_source(config, clock),
             clock=clock,
             mode="simulated" if simulated else "real",
             listen=config.agent.listen,

@@ -101,14 +101,24 @@ def _loss(uuid: str, acknowledged: Collection[str], age: float) -> Fault:
 
 def _without_values(gpu: GpuReading) -> GpuReading:
     """A GPU's identity and layout; its values and holders are not known any more."""
-    instances = tuple(replace(instance, signals={}, allocations=None) for instance in gpu.instances)
-    return replace(gpu, signals={}, allocations=None, instances=instances, fault=None)
+    instances = tuple(
+        replace(instance, signals={}, allocations=None, processes=None) for instance in gpu.instances
+    )
+    return replace(
+        gpu, signals={}, allocations=None, processes=None, xids=None, instances=instances, fault=None
+    )
 
 
 def _attributed(node: str, gpu: GpuReading, fault: Fault | None) -> AttributedGpu:
     if not gpu.mig:
         device = Device(node=node, uuid=gpu.uuid, gpu=gpu.gpu, model=gpu.model)
-        leaf = Leaf(device=device, signals=gpu.signals, allocations=_held(gpu.allocations), fault=fault)
+        leaf = Leaf(
+            device=device,
+            signals=gpu.signals,
+            allocations=_held(gpu.allocations),
+            fault=fault,
+            processes=gpu.processes,
+        )
         return AttributedGpu(reading=gpu, fault=fault, leaves=(leaf,))
     leaves = tuple(
         Leaf(
@@ -125,6 +135,7 @@ def _attributed(node: str, gpu: GpuReading, fault: Fault | None) -> AttributedGp
             allocations=_held(instance.allocations),
             fault=fault,
             mig_uuid=instance.mig_uuid,
+            processes=instance.processes,
         )
         for instance in gpu.instances
     )

@@ -3,6 +3,7 @@
 GpustewardError
 ├── ConfigError     what a person wrote: every problem at once, each with its path and remedy
 ├── CatalogueError  price, model or MIG data that fails its checks
+├── KubeError       the API server did not give what it was asked for
 └── SourceError     a device source gave nothing this cycle (a part that failed is data, not an error)
 """
 
@@ -78,3 +79,19 @@ class SourceError(GpustewardError):
     def __init__(self, message: str, reason: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.reason = reason
+
+
+class KubeError(GpustewardError):
+    """The API server did not give what it was asked for.
+
+    Args:
+        message: what happened.
+        reason: a short word of a closed list.
+        hint: the next step.
+        retry_after: seconds that the server asks us to wait; None when it did not say.
+    """
+
+    def __init__(self, message: str, reason: str, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.reason = reason
+        self.retry_after = retry_after

@@ -55,6 +55,25 @@ class _NodeMeter:
     due: int = 0
 
 
+@dataclass(slots=True)
+class _Xids:
+    """XID errors of one GPU.
+
+    Attributes:
+        counts: how many were seen to happen, by XID.
+        last_at: Unix time of the last of each.
+        shown: what LAST_XID stood at; None before it was first seen.
+    """
+
+    counts: dict[int, int] = field(default_factory=dict)
+    last_at: dict[int, float] = field(default_factory=dict)
+    shown: int | None = None
+
+    def happened(self, xid: int, wall: float) -> None:
+        self.counts[xid] = self.counts.get(xid, 0) + 1
+        self.last_at[xid] = wall
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """The time that one sample stands for.
@@ -81,8 +100,7 @@ class Meter:
         self.ended_seconds = ended_seconds
         self._leaves: dict[tuple[str, str, str], _LeafMeter] = {}
         self._nodes: dict[str, _NodeMeter] = {}
-        self._xids: dict[tuple[str, str], dict[int, int]] = {}
-        self._last_xid: dict[tuple[str, str], int] = {}
+        self._xids: dict[tuple[str, str], _Xids] = {}
 
     def charge(
         self, leaf: Leaf, portions: Iterable[Portion], rate: Rate | None, interval: Interval
@@ -127,22 +145,25 @@ class Meter:
             active_us=meter.active, signal_us=dict(meter.signals), state_us=dict(meter.states)
         )
 
-    def count_xids(self, node: str, gpu: GpuReading) -> dict[int, int]:
-        """XID errors that were seen to happen, by XID.
+    def count_xids(self, node: str, gpu: GpuReading, wall: float) -> tuple[dict[int, int], dict[int, float]]:
+        """XID errors that were seen to happen, by XID, and the Unix time of the last of each.
 
-        DCGM shows the last XID for ever, so one that stands there at the first sight is old and counts 0;
-        a change counts 1. The same XID twice in a row cannot be told from one, from this signal.
+        Where the source tells events, each counts. DCGM shows the last XID for ever, so one that stands there
+        at the first sight is old and counts 0; a change counts 1. The same XID twice in a row cannot be told
+        from one, from this signal.
         """
-        key = (node, gpu.uuid)
-        counts = self._xids.setdefault(key, {})
-        value = gpu.signals.get(Signal.LAST_XID)
-        if value is not None:
-            xid = int(value)
-            before = self._last_xid.get(key)
-            if xid:
-                counts[xid] = counts.get(xid, 0) + (before is not None and before != xid)
-            self._last_xid[key] = xid
-        return dict(counts)
+        known = self._xids.setdefault((node, gpu.uuid), _Xids())
+        if gpu.xids is not None:
+            for xid in gpu.xids:
+                known.happened(xid, wall)
+        elif (value := gpu.signals.get(Signal.LAST_XID)) is not None:
+            xid, before = int(value), known.shown
+            known.shown = xid
+            if xid and before is not None and before != xid:
+                known.happened(xid, wall)
+            elif xid:
+                known.counts.setdefault(xid, 0)
+        return dict(known.counts), dict(known.last_at)
 
     def close_node(self, node: str, rate: NodeRate | None, interval: Interval) -> tuple[int, int]:
         """Add an interval to a node; its other cost so far, and its conservation error so far.
@@ -165,7 +186,7 @@ class Meter:
             if now - meter.last_seen <= self.ended_seconds and key[0] in nodes
         }
         self._nodes = {node: meter for node, meter in self._nodes.items() if node in nodes}
-        self._xids = {key: counts for key, counts in self._xids.items() if key[0] in nodes}
+        self._xids = {key: known for key, known in self._xids.items() if key[0] in nodes}
 
     def _node(self, node: str) -> _NodeMeter:
         return self._nodes.setdefault(node, _NodeMeter())

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from gpusteward.devices import CanStick
 from gpusteward.errors import SourceError
 from gpusteward.model import CollectHealth
 
@@ -82,7 +83,9 @@ class Sampler:
         self._last_success: float | None = None
         self._cycles: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
+        self._errors: dict[tuple[str, str], int] = {}
         self._last_reason = ""
+        self._failing_since: float | None = None
 
     def run(self) -> None:
         """Sample until stopped. A late cycle is not made up for: the next one starts at its own time."""
@@ -154,6 +157,12 @@ class Sampler:
             self._last_success = at.wall
             for why, count in readings.skipped.items():
                 self._skipped[why] = self._skipped.get(why, 0) + count
+            for call, failed in readings.errors.items():
+                self._errors[call] = self._errors.get(call, 0) + failed
+        if not reason:
+            self._failing_since = None
+        elif reason != self._last_reason:
+            self._failing_since = at.monotonic
         if reason != self._last_reason:
             log.log(logging.WARNING if error else logging.INFO, "%s", error or "readings again")
         self._last_reason = reason
@@ -165,4 +174,7 @@ class Sampler:
             duration_seconds=duration,
             cycles=dict(self._cycles),
             skipped=dict(self._skipped),
+            errors=dict(self._errors),
+            failing_since=self._failing_since,
+            stuck=self._source.stuck if isinstance(self._source, CanStick) else None,
         )

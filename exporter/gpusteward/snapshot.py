@@ -1,6 +1,6 @@
 """The pipeline: readings in, snapshot out, in one function. The order of the stages is stated here only.
 
-    read → attribute → price → judge → charge → snapshot
+    read → attribute → price → judge → sum up process holders → charge → snapshot
 
 Pure but for the memory of what was seen before (rosters, histories, the meter).
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpusteward.attribution import Roster, attribute, unread
 from gpusteward.meter import Interval, Meter
+from gpusteward.metrics.budget import process_seats
 from gpusteward.model import (
     AttributedGpu,
     CapacityType,
@@ -27,6 +28,7 @@ from gpusteward.model import (
     Snapshot,
 )
 from gpusteward.pricing import MissingPrice, NodeGpus, leaf_rates, with_rest
+from gpusteward.processes import ProcessHolders
 from gpusteward.underuse import History, judge, portions
 from gpusteward.units import microseconds
 
@@ -78,6 +80,7 @@ class Pipeline:
         self._nodes: dict[str, _Node] = {}
         self._histories: dict[tuple[str, str, str], History] = {}
         self._meter = Meter(config.metrics.ended_holder_seconds)
+        self._processes = ProcessHolders(config.metrics.ended_holder_seconds)
 
     @property
     def book(self) -> PriceBook:
@@ -88,6 +91,7 @@ class Pipeline:
         """Use other settings from the next sample on; nothing measured so far is lost or restated."""
         self._config, self._book = config, book
         self._meter.ended_seconds = config.metrics.ended_holder_seconds
+        self._processes.ended_seconds = config.metrics.ended_holder_seconds
 
     def take(self, readings: Readings, health: CollectHealth) -> Snapshot:
         """The snapshot of a good sample."""
@@ -95,6 +99,8 @@ class Pipeline:
         for name in read:
             self._nodes.setdefault(name, _Node()).last_read = readings.at.monotonic
         self._drop_gone(readings.at.monotonic, read)
+        seats = process_seats(readings.nodes, self._config.metrics.series_budget)
+        self._processes.begin(seats, readings.at.monotonic)
         nodes = tuple(self._node(name, read.get(name), readings.at) for name in sorted(self._nodes))
         self._forget(readings.at.monotonic)
         return Snapshot(at=readings.at, source=readings.source, mode=self.mode, nodes=nodes, health=health)
@@ -149,15 +155,15 @@ class Pipeline:
         snapshots = tuple(
             self._leaf(leaf, leaf_rate, interval, at) for leaf, leaf_rate in zip(leaves, rates, strict=True)
         )
-        xids = self._meter.count_xids(node, gpu.reading)
-        return GpuSnapshot(reading=gpu.reading, fault=gpu.fault, leaves=snapshots, xids=xids)
+        xids, last = self._meter.count_xids(node, gpu.reading, at.wall)
+        return GpuSnapshot(reading=gpu.reading, fault=gpu.fault, leaves=snapshots, xids=xids, xid_last=last)
 
     def _leaf(self, leaf: Leaf, rate: Rate | None, interval: Interval, at: Moment) -> LeafSnapshot:
         settings = self._config.underuse
         history = self._histories.setdefault(leaf.device.key, History())
         seconds = interval.microseconds / 1e6 if interval.sampled else 0.0
         verdict = judge(leaf, history, settings, at, seconds)
-        parts = portions(leaf, verdict, settings)
+        leaf, parts, summed = self._processes.sum_up(leaf, portions(leaf, verdict, settings))
         return LeafSnapshot(
             leaf=leaf,
             rate=rate,
@@ -165,6 +171,7 @@ class Pipeline:
             portions=parts,
             charges=self._meter.charge(leaf, parts, rate, interval),
             totals=self._meter.total(leaf, verdict, interval),
+            summed_holders=summed,
         )
 
     def _interval(self, node: _Node, at: Moment) -> Interval:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from typing import TYPE_CHECKING
 
-from gpusteward.config import environment_node_name
+from gpusteward.config import (
+    environment_api_server,
+    environment_node_name,
+    environment_service_account,
+    in_cluster,
+)
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.dcgm import DcgmSource
+from gpusteward.devices.nvml.source import NvmlSource
+from gpusteward.devices.released import PausableSource
 from gpusteward.devices.simulated import SimulatedSource
-from gpusteward.errors import GpustewardError
+from gpusteward.kube.driver_hold import DriverHold
+from gpusteward.kube.node_client import ApiServer, NodeClient
 
 if TYPE_CHECKING:
-    from gpusteward.clock import Moment
+    from gpusteward.clock import Clock, Moment
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
-
-NO_NVML = "nvml: not in this version"
 
 
 def simulated_source(config: Config, epoch: Moment) -> DeviceSource:
@@ -28,20 +35,30 @@ def simulated_source(config: Config, epoch: Moment) -> DeviceSource:
     return SimulatedSource(config.sources.simulated, epoch)
 
 
-def real_source(config: Config) -> DeviceSource:
+def real_source(config: Config, clock: Clock) -> DeviceSource:
     """This machine's GPUs, from the source that the config names, or by trying them in turn.
 
     Raises:
-        GpustewardError: there is no such source in this version.
         ConfigError: its address cannot be used.
     """
     stated = config.node.name or environment_node_name()
-    dcgm = DcgmSource(config.dcgm, stated or socket.gethostname(), certain=bool(stated))
+    node = stated or socket.gethostname()
+    dcgm = DcgmSource(config.dcgm, node, certain=bool(stated))
     if config.agent.source == "dcgm":
         return dcgm
-    if config.agent.source == "nvml":
-        raise GpustewardError(
-            "agent.source nvml is not in this version",
-            "set agent.source to dcgm and sources.dcgm.url to a dcgm-exporter page",
-        )
-    return AutoSource([dcgm], notes=(NO_NVML,))
+    nvml = _pausable(NvmlSource(config.nvml, node, clock, in_cluster=in_cluster()), node, clock)
+    return nvml if config.agent.source == "nvml" else AutoSource([nvml, dcgm])
+
+
+def _pausable(nvml: NvmlSource, node: str, clock: Clock) -> DeviceSource:
+    """In a pod, NVML that is let go while NVIDIA's operator upgrades the driver or changes the MIG layout."""
+    url = environment_api_server()
+    if not url:
+        return nvml
+    # The API server knows the Node by its own name, whatever the config calls it.
+    account = environment_service_account()
+    server = ApiServer(url, account / "token", account / "ca.crt")
+    client = NodeClient(server, environment_node_name() or node, clock)
+    hold = DriverHold(client, clock, random.random)
+    hold.start()
+    return PausableSource(nvml, hold)

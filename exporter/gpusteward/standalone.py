@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpusteward.clock import SystemClock
 from gpusteward.config import ConfigWatch, config_path, parse_listen
+from gpusteward.devices.auto import ON_ITS_WAY
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
 from gpusteward.sources import real_source, simulated_source
@@ -17,18 +18,19 @@ from gpusteward.sources import real_source, simulated_source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpusteward.clock import Moment
+    from gpusteward.clock import Clock, Moment
     from gpusteward.config import Config
     from gpusteward.devices import DeviceSource
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The mode that was chosen, once, and why."""
+    """The mode that was chosen, once, and why; when a simulated fleet's warm-up is over."""
 
     mode: str
     source: DeviceSource
     why: str
+    warmed_up_at: Moment | None = None
 
 
 def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], None]) -> None:
@@ -46,8 +48,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
     clock = SystemClock()
     watch = ConfigWatch(config_path(given_path), clock)
     _refuse_open_access(listen, watch.config)
-    now = clock.now()
-    choice = _choose(watch.config, mode, now)
+    choice = _choose(watch.config, mode, clock)
     agent = RunningAgent(
         Parts(
             watch=watch,
@@ -55,7 +56,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
             clock=clock,
             mode=choice.mode,
             listen=listen,
-            warmed_up_at=now if choice.mode == "simulated" else None,
+            warmed_up_at=choice.warmed_up_at,
         )
     )
     for line in _banner(choice, agent.address):
@@ -77,7 +78,7 @@ def _refuse_open_access(listen: str, config: Config) -> None:
         )
 
 
-def _choose(config: Config, mode: str, now: Moment) -> _Choice:
+def _choose(config: Config, mode: str, clock: Clock) -> _Choice:
     """The mode that the command asks for; `auto` leaves it to the config, and then to what answers.
 
     Only where neither names a source does a machine without a GPU get a simulated fleet: a source that was
@@ -85,20 +86,41 @@ def _choose(config: Config, mode: str, now: Moment) -> _Choice:
     """
     named = config.agent.source
     if mode == "simulated" or (mode == "auto" and named == "simulated"):
-        return _Choice("simulated", simulated_source(config, now), "asked for")
+        return _simulated(config, clock, "asked for")
     if named == "simulated":
         raise GpustewardError("--mode real, and agent.source is simulated", "leave one of them out")
-    real = real_source(config)
+    real = real_source(config, clock)
     try:
-        real.read(now)
+        _first_read(real, clock)
     except SourceError as error:
         if mode == "real":
             raise GpustewardError(error.message, error.hint) from error
         if named != "auto":
             return _Choice("real", real, f"waiting for {named}: {error.message}")
         real.close()
-        return _Choice("simulated", simulated_source(config, now), error.message)
+        return _simulated(config, clock, error.message)
     return _Choice("real", real, f"reading {real.name}")
+
+
+def _simulated(config: Config, clock: Clock, why: str) -> _Choice:
+    now = clock.now()
+    return _Choice("simulated", simulated_source(config, now), why, warmed_up_at=now)
+
+
+def _first_read(source: DeviceSource, clock: Clock) -> None:
+    """Read once; a driver that is waking up is waited for, as long as its source calls it that.
+
+    Raises:
+        SourceError: there is nothing to read.
+    """
+    while True:
+        try:
+            source.read(clock.now())
+        except SourceError as error:
+            if error.reason not in ON_ITS_WAY:
+                raise
+        else:
+            return
 
 
 def _banner(choice: _Choice, address: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusteward.attribution import LOST_ALERT_SECONDS, Roster, attribute, unread
-from gpusteward.model import AttributedGpu, Fault, GpuReading, InstanceReading, LeafKind, NodeReadings, Signal
+from gpusteward.model import (
+    AttributedGpu,
+    Fault,
+    GpuReading,
+    InstanceReading,
+    LeafKind,
+    NodeReadings,
+    Process,
+    Signal,
+)
 from tests.leaves import OTHER_POD, POD, gpu, held, node
 
 
@@ -160,3 +170,31 @@ def test_the_order_of_the_readings_does_not_matter(order: list[int]) -> None:
     assert attribute(shuffled, Roster(), 5, (), 0.0) == attribute(
         node(*map(gpu, range(5))), Roster(), 5, (), 0.0
     )
+
+
+# --- processes ----------------------------------------------------------------------------------------------
+
+PIDS = itertools.count(1)
+
+
+def process(user: str = "ann") -> Process:
+    return Process(pid=next(PIDS), user=user, command="python")
+
+
+def test_processes_are_passed_on_to_the_leaf_they_run_on() -> None:
+    here, there = (process(),), (process("bob"),)
+    instances = (InstanceReading(gi="2", processes=there), InstanceReading(gi="3"))
+    readings = node(gpu(0, processes=here), gpu(1, mig=True, instances=instances))
+    whole, cut = attribute(readings, Roster(), None, (), 0.0)
+    assert [leaf.processes for leaf in (*whole.leaves, *cut.leaves)] == [here, there, None]
+    assert [leaf.allocations for leaf in whole.leaves] == [None]
+
+
+def test_what_ran_on_a_gpu_that_is_lost_or_unread_is_not_known_any_more() -> None:
+    roster = Roster()
+    busy = gpu(0, processes=(process(),), xids=(31,))
+    cut = gpu(1, mig=True, instances=(InstanceReading(gi="2", processes=(process(),)),))
+    attribute(node(busy, cut), roster, None, (), 0.0)
+    for gpus in (unread("n1", roster, None, (), 5.0), attribute(node(), roster, 2, (), 5.0)):
+        assert [leaf.processes for one in gpus for leaf in one.leaves] == [None, None]
+        assert [one.reading.xids for one in gpus] == [None, None]

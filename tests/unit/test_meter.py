@@ -49,7 +49,7 @@ def whole(holder: Holder = POD, cause: Cause = Cause.USED) -> tuple[Portion, ...
     return (Portion(holder, cause, PPB),)
 
 
-def by_key(charges: tuple[Charge, ...]) -> dict[tuple[str, str], tuple[float, float]]:
+def by_key(charges: tuple[Charge, ...]) -> dict[tuple[str, str], tuple[float, object]]:
     """Seconds and dollars by pod and cause."""
     return {(c.holder.pod, c.cause.value): (c.held / 1e15, c.cost / (1e15 * 3600 * 1e6)) for c in charges}
 
@@ -133,11 +133,25 @@ def test_a_leaf_whose_activity_was_never_known_has_no_active_seconds() -> None:
 def test_an_xid_that_stood_there_before_is_not_counted_and_a_new_one_is() -> None:
     meter = Meter(600)
     seen = [
-        meter.count_xids("n1", gpu(0, signals={Signal.LAST_XID: x})) for x in (79.0, 79.0, 31.0, 0.0, 31.0)
+        meter.count_xids("n1", gpu(0, signals={Signal.LAST_XID: xid}), wall)
+        for wall, xid in enumerate((79.0, 79.0, 31.0, 0.0, 31.0))
     ]
-    assert seen == [{79: 0}, {79: 0}, {79: 0, 31: 1}, {79: 0, 31: 1}, {79: 0, 31: 2}]
-    assert meter.count_xids("n1", gpu(0)) == seen[-1]
-    assert meter.count_xids("n1", gpu(1)) == {}
+    counts = [{79: 0}, {79: 0}, {79: 0, 31: 1}, {79: 0, 31: 1}, {79: 0, 31: 2}]
+    assert seen == list(zip(counts, [{}, {}, {31: 2}, {31: 2}, {31: 4}], strict=True))
+    assert meter.count_xids("n1", gpu(0), 9.0) == seen[-1]
+    assert meter.count_xids("n1", gpu(1), 9.0) == ({}, {})
+
+
+def test_each_xid_event_counts_the_first_and_the_same_one_twice_too() -> None:
+    meter = Meter(600)
+    assert meter.count_xids("n1", gpu(0, xids=(31, 31, 79)), 1.0) == ({31: 2, 79: 1}, {31: 1.0, 79: 1.0})
+    assert meter.count_xids("n1", gpu(0, xids=()), 2.0) == ({31: 2, 79: 1}, {31: 1.0, 79: 1.0})
+    assert meter.count_xids("n1", gpu(0, xids=(31,)), 3.0) == ({31: 3, 79: 1}, {31: 3.0, 79: 1.0})
+
+
+def test_where_events_are_told_the_last_xid_is_not_counted_a_second_time() -> None:
+    both = gpu(0, xids=(), signals={Signal.LAST_XID: 79.0})
+    assert Meter(600).count_xids("n1", both, 1.0) == ({}, {})
 
 
 def test_the_node_balances_and_says_by_how_much_it_does_not() -> None:
@@ -160,14 +174,14 @@ def test_what_is_gone_is_forgotten_after_the_same_while() -> None:
     meter = Meter(600)
     meter.charge(leaf(), whole(), RATE, Interval(SECOND, 1.0))
     meter.total(leaf(), judged(), Interval(SECOND, 1.0))
-    meter.count_xids("n1", gpu(0, signals={Signal.LAST_XID: 31.0}))
+    meter.count_xids("n1", gpu(0, signals={Signal.LAST_XID: 31.0}), 1.0)
     meter.forget(601.0, ["n1"])
     (charge,) = meter.charge(leaf(), whole(), RATE, Interval(0, 601.0))
     assert charge.held == SECOND * PPB
     meter.forget(601.1, [])
     (charge,) = meter.charge(leaf(), whole(), RATE, Interval(0, 601.1))
     assert charge.held == 0
-    assert meter.count_xids("n1", gpu(0)) == {}
+    assert meter.count_xids("n1", gpu(0), 1.0) == ({}, {})
 
 
 steps = st.lists(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gpusteward.config import Config
 from gpusteward.errors import SourceError
 from gpusteward.model import CollectHealth, NodeFacts, NodeReadings, Readings, Signal
@@ -16,8 +18,6 @@ from tests.leaves import gpu, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from gpusteward.clock import Moment
     from gpusteward.model import Snapshot
@@ -88,6 +88,35 @@ def test_a_good_cycle_is_published_with_its_health() -> None:
     assert (health.duration_seconds, health.last_success) == (0.25, clock.now().wall - 0.25)
     assert (health.cycles, health.skipped) == ({"ok": 1}, {"bad_line": 1})
     assert (snapshot.source, snapshot.mode, snapshot.nodes[0].seen) == ("scripted", "real", 1)
+
+
+def test_a_failure_dates_from_the_first_cycle_in_a_row_that_failed_for_its_reason() -> None:
+    snapshots = played(answer, refuse, refuse, break_down, refuse, answer)[0]
+    begun = [s.health.failing_since and s.health.failing_since - snapshots[0].at.monotonic for s in snapshots]
+    assert begun == [None, 5.0, 5.0, 15.0, 20.0, None]
+
+
+def test_failed_driver_calls_are_counted_over_all_cycles() -> None:
+    def failing(at: Moment) -> Readings:
+        return replace(answer(at), errors={("nvmlDeviceGetPowerUsage", "UNKNOWN"): 2})
+
+    snapshots = played(failing, refuse, failing)[0]
+    assert [dict(s.health.errors) for s in snapshots] == [
+        {("nvmlDeviceGetPowerUsage", "UNKNOWN"): n} for n in (2, 2, 4)
+    ]
+
+
+@pytest.mark.parametrize("stuck", [True, False, None])
+def test_a_source_that_can_be_stuck_says_whether_it_is_and_another_says_nothing(stuck: bool | None) -> None:
+    class Sticky(Scripted):
+        @property
+        def stuck(self) -> bool | None:
+            return stuck
+
+    clock = TurnedClock()
+    told = Sampler(Sticky(clock, answer), pipeline(), lambda _: None, lambda: 5.0, clock).cycle(clock.now())
+    assert told.health.stuck is stuck
+    assert played(answer)[0][0].health.stuck is None
 
 
 def test_a_failed_cycle_says_why_and_known_gpus_go_on_costing_as_unmeasured() -> None:

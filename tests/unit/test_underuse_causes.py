@@ -18,6 +18,7 @@ from gpusteward.model import (
     Leaf,
     LeafKind,
     Portion,
+    Process,
     Signal,
     State,
     Verdict,
@@ -100,6 +101,22 @@ def test_memory_or_work_on_an_unheld_gpu_is_orphaned_and_a_little_is_not() -> No
         (NOBODY, Cause.UNALLOCATED, 1.0)
     ]
     assert parts(leaf(), verdict(unheld, None)) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
+
+
+def test_a_process_on_an_unheld_gpu_is_orphaned_and_an_empty_list_or_none_known_is_not() -> None:
+    still = verdict(State.UNALLOCATED, 0.0)
+    left_over = leaf(processes=(Process(pid=7),))
+    assert parts(left_over, still) == [(NOBODY, Cause.ORPHANED, 1.0)]
+    assert parts(leaf(processes=()), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
+    assert parts(leaf(processes=None), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
+
+
+def test_the_server_of_a_shared_gpu_orphans_nothing_and_memory_without_a_process_does() -> None:
+    still = verdict(State.UNALLOCATED, 0.0)
+    server = (Process(pid=7, command="nvidia-cuda-mps-server"),)
+    assert parts(leaf(processes=server), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
+    dead = leaf({Signal.MEMORY_USED: SETTINGS.memory_held_bytes + 1.0}, processes=())
+    assert parts(dead, still) == [(NOBODY, Cause.ORPHANED, 1.0)]
 
 
 def test_four_pods_at_a_quarter_sum_to_exactly_one_gpu() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpusteward.config import UnderuseSettings
-from gpusteward.model import Confidence, Fault, LeafKind, Signal, State, Verdict
+from gpusteward.model import Confidence, Fault, LeafKind, Process, Signal, State, Verdict
 from gpusteward.underuse import History, activity_of, judge
 from tests.leaves import OTHER_POD, POD, T0, held, leaf
 
@@ -340,3 +340,18 @@ def test_nobody_is_unallocated_and_not_knowing_is_unknown() -> None:
 def test_a_faulty_gpu_is_unhealthy_whatever_else_is_known() -> None:
     verdict = Watched().see(replace(sm(0.9), fault=Fault.RESET_REQUIRED))
     assert (verdict.state, verdict.reason) == (State.UNHEALTHY, "the GPU is not healthy: reset required")
+
+
+def test_a_process_holds_an_idle_gpu_without_memory_and_an_empty_list_does_not() -> None:
+    with_process, without = Watched(), Watched()
+    running = replace(sm(0.0), processes=(Process(pid=7, command="python"),))
+    assert with_process.see(running, 16 * MINUTE).state is State.IDLE_HELD
+    assert without.see(replace(sm(0.0), processes=()), 16 * MINUTE).state is State.IDLE_EMPTY
+
+
+def test_no_idle_floor_is_learnt_while_a_process_is_on_an_unheld_gpu() -> None:
+    gpu, empty = Watched(), Watched()
+    still = leaf(QUIET | {Signal.POWER: 60.0}, (), processes=(Process(pid=7),))
+    gpu.see(still, 2 * MINUTE)
+    empty.see(replace(still, processes=()), 2 * MINUTE)
+    assert (gpu.history.floor, empty.history.floor) == (None, 60.0)

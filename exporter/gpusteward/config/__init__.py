@@ -5,7 +5,13 @@ reference page; reading the environment. Must not: construct anything the settin
 May read the files that it is asked to, and the environment; nothing else of I/O.
 """
 
-from gpusteward.config.environment import config_path, environment_node_name
+from gpusteward.config.environment import (
+    config_path,
+    environment_api_server,
+    environment_node_name,
+    environment_service_account,
+    in_cluster,
+)
 from gpusteward.config.listen import ListenAddress, parse_listen
 from gpusteward.config.load import load, parse, warnings
 from gpusteward.config.reload import ConfigWatch, restart_needed
@@ -16,6 +22,7 @@ from gpusteward.config.settings import (
     DcgmSettings,
     MetricsSettings,
     NodeSettings,
+    NvmlSettings,
     OnPremSettings,
     PricingSettings,
     SimulatedSettings,
@@ -33,6 +40,7 @@ __all__ = [
     "ListenAddress",
     "MetricsSettings",
     "NodeSettings",
+    "NvmlSettings",
     "OnPremSettings",
     "PricingSettings",
     "SimulatedSettings",
@@ -40,7 +48,10 @@ __all__ = [
     "TokenFile",
     "UnderuseSettings",
     "config_path",
+    "environment_api_server",
     "environment_node_name",
+    "environment_service_account",
+    "in_cluster",
     "load",
     "parse",
     "parse_listen",

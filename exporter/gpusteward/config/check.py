@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gpusteward.config.fields import as_yaml, values
 from gpusteward.config.load import load, warnings
-from gpusteward.config.settings import Config, Section
+from gpusteward.config.section import Section
+from gpusteward.config.settings import Config
 from gpusteward.errors import ConfigError
 
 if TYPE_CHECKING:

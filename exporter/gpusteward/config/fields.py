@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Union, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from gpusteward.config.settings import Allowed, Section, Unit
+from gpusteward.config.section import Allowed, Section, Unit
 
 if TYPE_CHECKING:
     from gpusteward.config.places import Place

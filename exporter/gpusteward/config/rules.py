@@ -52,6 +52,7 @@ class Finding:
 Findings: TypeAlias = "Iterator[Finding]"
 
 _INTERVAL: Place = ("agent", "interval_seconds")
+_DEADLINE: Place = ("sources", "nvml", "deadline_seconds")
 _TIMEOUT: Place = ("sources", "dcgm", "timeout_seconds")
 _RATE: Place = ("pricing", "usd_exchange_rate")
 _CURRENCY: Place = ("pricing", "currency")
@@ -67,16 +68,24 @@ def _listen(config: Config) -> Findings:
 
 
 def _timeout(config: Config) -> Findings:
-    """`sources.dcgm.timeout_seconds` is at most 0.9 of `agent.interval_seconds`, where dcgm may be read."""
-    interval, timeout = config.agent.interval_seconds, config.sources.dcgm.timeout_seconds
+    """A source's deadline is at most 0.9 of `agent.interval_seconds`, where that source may be read.
+
+    These are `sources.nvml.deadline_seconds` and `sources.dcgm.timeout_seconds`.
+    """
+    interval = config.agent.interval_seconds
     most = TIMEOUT_PART * interval
-    if config.agent.source in ("auto", "dcgm") and timeout is not None and timeout > most:
-        yield Finding(
-            (_TIMEOUT, _INTERVAL, ("agent", "source")),
-            f"a read may take timeout_seconds ({timeout:g}), more than {TIMEOUT_PART} of "
-            f"interval_seconds ({interval:g}), so cycles would queue",
-            f"write timeout_seconds of at most {most:g}, or a longer interval_seconds",
-        )
+    deadlines = (
+        ("nvml", _DEADLINE, config.sources.nvml.deadline_seconds),
+        ("dcgm", _TIMEOUT, config.sources.dcgm.timeout_seconds),
+    )
+    for source, place, seconds in deadlines:
+        if config.agent.source in ("auto", source) and seconds is not None and seconds > most:
+            yield Finding(
+                (place, _INTERVAL, ("agent", "source")),
+                f"a read may take {place[-1]} ({seconds:g}), more than {TIMEOUT_PART} of "
+                f"interval_seconds ({interval:g}), so cycles would queue",
+                f"write {place[-1]} of at most {most:g}, or a longer interval_seconds",
+            )
 
 
 def _url(config: Config) -> Findings:

@@ -6,53 +6,29 @@ Rules between fields are in `rules`. docs/configuration.md and gpusteward.exampl
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gpusteward.config.section import (
+    Allowed,
+    Bytes,
+    Delay,
+    Money,
+    Ratio,
+    Samples,
+    Seconds,
+    Section,
+    Unit,
+    Window,
+)
 from gpusteward.model import CapacityType
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a number counts; its description names it too."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a pattern means, in words that follow `write …`."""
-
-    words: str
-
-
-Seconds = Annotated[float, Field(gt=0), Unit("seconds")]
-Delay = Annotated[float, Field(ge=0), Unit("seconds")]
-Window = Annotated[float, Field(gt=0, le=24 * 3600), Unit("seconds")]
-Ratio = Annotated[float, Field(ge=0, le=1), Unit("ratio")]
-Bytes = Annotated[int, Unit("bytes")]
-Samples = Annotated[int, Field(ge=1), Unit("samples")]
-Money = Annotated[
-    str,
-    Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$"),
-    Allowed("an amount in plain digits, without sign or exponent, such as 6.88"),
-    Unit("pricing.currency"),
-]
-"""An amount kept as text, so that 0.10 stays exactly 0.10."""
-
 
 DCGM_TIMEOUT_PART = 0.8
 """Part of the sampling interval that reading a page may take by default."""
 
-
-class Section(BaseModel):
-    """A section: unknown keys are refused, values are frozen, numbers may be written for money."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, coerce_numbers_to_str=True, validate_default=True, allow_inf_nan=False
-    )
+NVML_DEADLINE_PART = 0.4
+"""Part of it that a sample of NVML may take by default. Usually it takes thousandths."""
 
 
 class NodeSettings(Section):
@@ -114,6 +90,41 @@ class AgentSettings(Section):
     )
 
 
+class NvmlSettings(Section):
+    """The NVIDIA driver's own library, asked from a process of its own."""
+
+    library: str = Field(
+        default="",
+        description="Path of libnvidia-ml.so.1. Empty: it is looked for where the system's linker looks, "
+        "then below `driver_root`, then in the usual directories.",
+    )
+    driver_root: str = Field(
+        default="/run/nvidia/driver",
+        description="Directory below which a driver container shows its files. The default is the GPU "
+        "operator's; Google's installer uses /home/kubernetes/bin/nvidia. Empty: none.",
+    )
+    deadline_seconds: Seconds | None = Field(
+        default=None,
+        description="Deadline of a sample in seconds: a worker that has not answered by then is killed, and "
+        "another is started. Empty: 0.4 of `agent.interval_seconds`.",
+    )
+    start_seconds: Seconds = Field(
+        default=30.0,
+        description="How many seconds a new worker may take to its first answer. Without "
+        "nvidia-persistenced the driver initialises every GPU then, which takes seconds.",
+    )
+    holders: Literal["auto", "processes", "none"] = Field(
+        default="auto",
+        description="Who holds a GPU. `processes`: the users of the processes on it, by command. `none`: not "
+        "known from here. `auto`: `none` in a pod, else `processes`.",
+    )
+    proc: str = Field(
+        default="/proc",
+        description="Where the host's /proc is, for the user and command of a process. In another pid "
+        "namespace than the host's, /proc itself is not used, since the numbers mean other processes there.",
+    )
+
+
 class DcgmSettings(Section):
     """A dcgm-exporter page, of any version and any CSV."""
 
@@ -160,6 +171,9 @@ class SimulatedSettings(Section):
 class SourcesSettings(Section):
     """Each source's own settings."""
 
+    nvml: NvmlSettings = Field(
+        default=NvmlSettings(), description="Used when `agent.source` is `nvml`, or found by `auto`."
+    )
     dcgm: DcgmSettings = Field(
         default=DcgmSettings(), description="Used when `agent.source` is `dcgm`, or found by `auto`."
     )
@@ -337,8 +351,8 @@ class MetricsSettings(Section):
 
     series_budget: Annotated[int, Field(ge=100), Unit("series")] = Field(
         default=3000,
-        description="How many series an agent may export. Above it per-link counters go first, then clocks; "
-        "never cost or health.",
+        description="How many series an agent may export. Process holders that would go above it are summed "
+        "under one; then per-link counters go, then clocks; never cost or health.",
     )
     ended_holder_seconds: Delay = Field(
         default=600.0,
@@ -375,3 +389,10 @@ class Config(Section):
         settings = self.sources.dcgm
         deadline = settings.timeout_seconds or DCGM_TIMEOUT_PART * self.agent.interval_seconds
         return settings.model_copy(update={"timeout_seconds": deadline})
+
+    @property
+    def nvml(self) -> NvmlSettings:
+        """`sources.nvml` with its deadline filled in."""
+        settings = self.sources.nvml
+        deadline = settings.deadline_seconds or NVML_DEADLINE_PART * self.agent.interval_seconds
+        return settings.model_copy(update={"deadline_seconds": deadline})

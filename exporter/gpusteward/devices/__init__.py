@@ -7,7 +7,7 @@ May do I/O; a read may block up to its own deadline and no longer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from gpusteward.clock import Moment
@@ -32,4 +32,14 @@ class DeviceSource(Protocol):
 
     def close(self) -> None:
         """Let go of what is held (connections, child processes). Idempotent."""
+        ...
+
+
+@runtime_checkable
+class CanStick(Protocol):
+    """A source whose calls may never return, so that a worker of it has to be given up."""
+
+    @property
+    def stuck(self) -> bool | None:
+        """Whether a call that never returned is being waited out; None where that cannot be."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gpusteward.devices import CanStick
 from gpusteward.errors import SourceError
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from gpusteward.model import Readings
 
 log = logging.getLogger(__name__)
+
+ON_ITS_WAY = frozenset({"starting", "released"})
+"""Reasons of a source that is there and not ready: it is waited for, not passed over for the next."""
 
 
 class AutoSource:
@@ -38,11 +42,18 @@ class AutoSource:
         """The chosen source's name; `none` while there is none."""
         return self._chosen.name if self._chosen else "none"
 
+    @property
+    def stuck(self) -> bool | None:
+        """Whether a candidate waits out a call that never returned; None where none can."""
+        known = [source.stuck for source in self._candidates if isinstance(source, CanStick)]
+        told = [stuck for stuck in known if stuck is not None]
+        return any(told) if told else None
+
     def read(self, at: Moment) -> Readings:
         """One sample of the chosen source, or of the first that answers.
 
         Raises:
-            SourceError: none answered; the message says what each said.
+            SourceError: none answered; the message says what each said. Or one is on its way, and says so.
         """
         if self._chosen is not None:
             return self._chosen.read(at)
@@ -51,16 +62,26 @@ class AutoSource:
             try:
                 readings = candidate.read(at)
             except SourceError as error:
+                if error.reason in ON_ITS_WAY:
+                    raise
                 tried.append(f"{candidate.name}: {error.message}")
                 continue
             log.info("reading GPUs from %s", candidate.name)
             self._chosen = candidate
+            self._close_others()
             return readings
         raise SourceError(
             "no GPU source found; tried " + "; ".join(tried),
             "no_source",
-            "set sources.dcgm.url to a dcgm-exporter page, or agent.source to simulated to try without a GPU",
+            "install the NVIDIA driver, or set sources.dcgm.url to a dcgm-exporter page, or agent.source to "
+            "simulated to try without a GPU",
         )
+
+    def _close_others(self) -> None:
+        """Let go of what the others hold: a worker that has the driver open without use, say."""
+        for candidate in self._candidates:
+            if candidate is not self._chosen:
+                candidate.close()
 
     def close(self) -> None:
         """Close all candidates."""

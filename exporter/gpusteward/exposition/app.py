@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 _METHODS: Final = ("GET", "HEAD")
 
+LOST_DEVICES: Final = frozenset({"unknown_error", "no_permission"})
+"""What NVML says where a container lost its devices, as `systemctl daemon-reload` on the host makes it."""
+LOST_DEVICES_SECONDS: Final = 300.0
+
 
 class Token(Protocol):
     """Knows the right bearer token; config's TokenFile is one."""
@@ -138,7 +142,17 @@ class Exposition:
         return _tagged(scope, zipped, f'{tag}-gzip"')
 
     def _livez(self, _scope: Scope) -> Response:
+        """Fails only where a new container would help: not for a driver that hangs or is missing."""
+        if self._current is not None and self._lost_devices(self._current.snapshot):
+            return sentence(503, "this container has lost its devices: only a new one has them again")
         return sentence(200, "ok")
+
+    def _lost_devices(self, snapshot: Snapshot) -> bool:
+        """It had them before, in this process: so a new container is tried once and not for ever."""
+        health = snapshot.health
+        if health.reason not in LOST_DEVICES or health.last_success is None or health.failing_since is None:
+            return False
+        return self._clock.now().monotonic - health.failing_since >= LOST_DEVICES_SECONDS
 
     def _readyz(self, _scope: Scope) -> Response:
         if self._ready:

@@ -53,6 +53,7 @@ def document(snapshot: Snapshot) -> schema.SnapshotDocument:
             message=health.message,
             last_success=health.last_success,
             duration_seconds=health.duration_seconds,
+            stuck=health.stuck,
         ),
         nodes=[_node(node, snapshot.at) for node in snapshot.nodes],
     )
@@ -96,6 +97,7 @@ def _gpu(gpu: GpuSnapshot, at: Moment) -> schema.GpuDocument:
         fault=gpu.fault,
         signals=_known(reading.signals),
         xids={str(xid): count for xid, count in gpu.xids.items()},
+        xid_last={str(xid): at for xid, at in gpu.xid_last.items()},
         leaves=[_leaf(leaf, at) for leaf in gpu.leaves],
     )
 
@@ -126,6 +128,7 @@ def _leaf(snapshot: LeafSnapshot, at: Moment) -> schema.LeafDocument:
         charges=[_charge(charge) for charge in snapshot.charges],
         active_us=None if totals.active_us is None else _nearest(totals.active_us, PPB),
         state_us={str(state): spent for state, spent in totals.state_us.items()},
+        summed_holders=snapshot.summed_holders,
     )
 
 
@@ -137,6 +140,7 @@ def _allocation(allocation: Allocation) -> schema.AllocationDocument:
         running=allocation.running,
         started_at=allocation.started_at,
         exempt_until="always" if until == math.inf else until,
+        kind=allocation.kind,
     )
 
 

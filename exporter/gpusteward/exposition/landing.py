@@ -14,7 +14,7 @@ CONTENT_SECURITY_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline';
 PATHS: Final = {
     "/metrics": "metrics for Prometheus, as text or OpenMetrics",
     "/snapshot": "the same and more as JSON",
-    "/livez": "whether the server runs",
+    "/livez": "whether the server runs, and still has its devices",
     "/readyz": "whether there is a first sample",
 }
 

@@ -20,6 +20,7 @@ class HealthDocument(Struct, frozen=True, kw_only=True):
         message: why not, in words with a next step; empty on success.
         last_success: time of the last good sample.
         duration_seconds: how long the last reading took.
+        stuck: whether a driver call that never returned is being waited out; null = there are no such calls.
     """
 
     success: bool
@@ -27,6 +28,7 @@ class HealthDocument(Struct, frozen=True, kw_only=True):
     message: str
     last_success: float | None
     duration_seconds: float
+    stuck: bool | None
 
 
 class AllocationDocument(Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class AllocationDocument(Struct, frozen=True, kw_only=True):
         running: false while the pod has never run.
         started_at: when its container started.
         exempt_until: until when it may not be called idle: a time, or `always`; null = not exempt.
+        kind: pod or process.
     """
 
     namespace: str
@@ -49,6 +52,7 @@ class AllocationDocument(Struct, frozen=True, kw_only=True):
     running: bool | None
     started_at: float | None
     exempt_until: float | Literal["always"] | None
+    kind: str
 
 
 class PriceDocument(Struct, frozen=True, kw_only=True):
@@ -136,6 +140,7 @@ class LeafDocument(Struct, frozen=True, kw_only=True):
         charges: where it went so far.
         active_us: microseconds of activity since the agent began.
         state_us: microseconds by state since the agent began.
+        summed_holders: how many process holders are summed under pod `other`.
     """
 
     gi: str
@@ -157,6 +162,7 @@ class LeafDocument(Struct, frozen=True, kw_only=True):
     charges: list[ChargeDocument]
     active_us: int | None
     state_us: dict[str, int]
+    summed_holders: int
 
 
 class GpuDocument(Struct, frozen=True, kw_only=True):
@@ -173,6 +179,7 @@ class GpuDocument(Struct, frozen=True, kw_only=True):
         fault: why it is not healthy; null = it is, as far as is known.
         signals: the board's values by name, in base units.
         xids: XID errors seen since the agent began, by code.
+        xid_last: when the last of each was seen.
         leaves: one for a whole GPU.
     """
 
@@ -186,6 +193,7 @@ class GpuDocument(Struct, frozen=True, kw_only=True):
     fault: str | None
     signals: dict[str, float]
     xids: dict[str, int]
+    xid_last: dict[str, float]
     leaves: list[LeafDocument]
 
 

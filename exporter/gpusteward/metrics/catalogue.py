@@ -33,9 +33,10 @@ class Scope(StrEnum):
 
 
 class Tier(IntEnum):
-    """What the series budget drops, first to last. A metric without a tier is never dropped.
+    """What the series budget gives up, first to last. A metric without a tier is never dropped.
 
-    Series of single process holders (plain hosts) come with the NVML source; they will go first.
+    Single process holders (plain hosts) go first, and not by metric: those that would not fit are summed
+    under one holder before they reach the page.
     """
 
     PROCESS_HOLDERS = 1
@@ -109,7 +110,17 @@ _UNPRICED: Final = "when there is no price"
 GPU_UP = Metric(
     "gpu_up", _G, _GPU, "1 or 0", "Whether the GPU is healthy; reason says why not and is empty when it is.",
     "while nothing could be read and no fault is known", ("reason",))
-GPU_POWER = Metric("gpu_power_watts", _G, _GPU, "watts", "Power that the board draws.", _UNREAD)
+GPU_RECOVERY_ACTION = Metric(
+    "gpu_recovery_action", _G, _GPU, "1 or 0",
+    "Whether the driver (from 570 on) asks for the action; exactly one of all actions is 1: none, reset "
+    "(the GPU), reboot (the node), drain_p2p, drain_and_reset, imex (its domain), or other, for one that is "
+    "newer than this version.", _UNREAD, ("action",))
+GPU_POWER = Metric(
+    "gpu_power_watts", _G, _GPU, "watts",
+    "Power that the board draws, on most boards averaged over a second.", _UNREAD)
+GPU_POWER_INSTANT = Metric(
+    "gpu_power_instant_watts", _G, _GPU, "watts", "Power that the board draws at the moment of the sample.",
+    _UNREAD)
 GPU_POWER_LIMIT = Metric(
     "gpu_power_limit_watts", _G, _GPU, "watts", "Power that the board may draw, as enforced.", _UNREAD)
 GPU_ENERGY = Metric(
@@ -120,11 +131,22 @@ GPU_TEMPERATURE = Metric(
 GPU_MEMORY_TEMPERATURE = Metric(
     "gpu_memory_temperature_celsius", _G, _GPU, "degrees Celsius", "Temperature of the memory.",
     "when the source does not report it, as on boards with GDDR memory")
+GPU_TEMPERATURE_MARGIN = Metric(
+    "gpu_temperature_margin_celsius", _G, _GPU, "degrees Celsius",
+    "How much hotter the GPU may get before it slows down.", _UNREAD)
+GPU_THROTTLED = Metric(
+    "gpu_throttled_seconds_total", _C, _GPU, "seconds",
+    "Time in which clocks were held down, as the driver counts it, by reason: power, thermal, sync_boost, "
+    "board_limit, low_utilization (idle: no fault) or reliability. Reasons overlap.", _UNREAD, ("reason",))
 GPU_XID_ERRORS = Metric(
     "gpu_xid_errors_total", _C, _GPU, "errors",
     "XID errors that were seen to happen since the agent began; class says what they ask for: reset, "
     "reboot, investigate, app (the workload's owner) or info.", "for an XID that was never seen",
     ("xid", "class"))
+GPU_XID_LAST = Metric(
+    "gpu_xid_last_timestamp_seconds", _G, _GPU, "seconds since the epoch",
+    "Time of the sample that saw the last error of an XID. Alert on this: rate() cannot see the first one of "
+    "a counter that begins with it.", "for an XID that was not seen to happen", ("xid", "class"))
 GPU_ECC_ERRORS = Metric(
     "gpu_ecc_errors_total", _C, _GPU, "errors", "Memory errors by kind: corrected or uncorrected.", _UNREAD,
     ("kind",))
@@ -134,9 +156,30 @@ GPU_ROW_REMAPS = Metric(
 GPU_ROW_REMAP_FAILED = Metric(
     "gpu_row_remap_failed", _G, _GPU, "1 or 0",
     "Whether a row could not be remapped: the board is due for replacement.", _UNREAD)
+GPU_ROW_REMAP_PENDING = Metric(
+    "gpu_row_remap_pending", _G, _GPU, "1 or 0", "Whether a row waits for a reset of the GPU to be remapped.",
+    _UNREAD)
+GPU_PAGES_RETIRED = Metric(
+    "gpu_pages_retired_total", _C, _GPU, "pages",
+    "Memory pages retired after errors of a kind, single_bit or double_bit, where rows cannot be remapped.",
+    _UNREAD, ("kind",))
+GPU_PAGE_RETIREMENT_PENDING = Metric(
+    "gpu_page_retirement_pending", _G, _GPU, "1 or 0",
+    "Whether a page waits for a reset of the GPU to be retired.", _UNREAD)
 GPU_PCIE_REPLAYS = Metric(
     "gpu_pcie_replays_total", _C, _GPU, "replays", "PCIe packets sent again: a bad riser, slot or cable.",
     _UNREAD)
+GPU_PCIE_TRANSMIT_BYTES = Metric(
+    "gpu_pcie_transmit_bytes_total", _C, _GPU, "bytes", "PCIe traffic out of the GPU.", _UNREAD,
+    tier=Tier.LINKS)
+GPU_PCIE_RECEIVE_BYTES = Metric(
+    "gpu_pcie_receive_bytes_total", _C, _GPU, "bytes", "PCIe traffic into the GPU.", _UNREAD, tier=Tier.LINKS)
+GPU_NVLINK_TRANSMIT_BYTES = Metric(
+    "gpu_nvlink_transmit_bytes_total", _C, _GPU, "bytes", "NVLink traffic out of the GPU, all links.",
+    _UNREAD, tier=Tier.LINKS)
+GPU_NVLINK_RECEIVE_BYTES = Metric(
+    "gpu_nvlink_receive_bytes_total", _C, _GPU, "bytes", "NVLink traffic into the GPU, all links.", _UNREAD,
+    tier=Tier.LINKS)
 
 # --- leaves: identity and signals -------------------------------------------------------------------------
 GPU_INFO = Metric(
@@ -300,6 +343,14 @@ SOURCE_SKIPPED = Metric(
     "source_skipped_total", _C, _AGENT, "inputs",
     "Inputs that the source left out because they made no sense.", "for a reason that did not occur",
     ("reason",))
+COLLECTOR_STUCK = Metric(
+    "collector_stuck", _G, _AGENT, "1 or 0",
+    "Whether a driver call that never returned is being waited out; a reboot may be all that helps.",
+    "for a source that makes no driver calls")
+NVML_ERRORS = Metric(
+    "nvml_errors_total", _C, _AGENT, "calls",
+    "Driver calls that failed, by call and NVML's name of the error; each costs only its own value.",
+    "for a call that did not fail", ("call", "code"))
 CONFIG_RELOAD_SUCCESS = Metric(
     "config_reload_success", _G, _AGENT, "1 or 0",
     "Whether the last reload of the config was accepted; the old one runs on if not.", "")
@@ -309,10 +360,11 @@ CONFIG_RELOAD_TIMESTAMP = Metric(
 SERIES = Metric("series", _G, _AGENT, "series", "Series on this page.", "")
 SERIES_BUDGET = Metric(
     "series_budget", _G, _AGENT, "series",
-    "Series that this page may have; above it families are dropped by tier.", "")
+    "Series that this page may have; above it they are dropped by tier.", "")
 SERIES_DROPPED = Metric(
-    "series_dropped", _G, _AGENT, "series", "Series left out of this page to keep to the budget.", "",
-    ("tier",))
+    "series_dropped", _G, _AGENT, "series",
+    "Series left out of this page to keep to the budget; of process_holders the most that those might have "
+    "which are summed under pod other.", "", ("tier",))
 # fmt: on
 
 CATALOGUE: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

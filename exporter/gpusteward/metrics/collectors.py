@@ -34,7 +34,8 @@ def families(
     if snapshot is not None:
         _put_nodes(sheet, snapshot)
     process = [_labelled(family, exposure.cluster) for family in own_process]
-    kept, dropped = within_budget([*sheet.families(), *process], exposure.series_budget)
+    summed = 0 if snapshot is None else _summed_holders(snapshot)
+    kept, dropped = within_budget([*sheet.families(), *process], exposure.series_budget, summed)
     return [*_series(kept, dropped, exposure), *kept]
 
 
@@ -46,6 +47,10 @@ def _put_nodes(sheet: Sheet, snapshot: Snapshot) -> None:
             for leaf in gpu.leaves:
                 put_leaf(sheet, gpu, leaf, snapshot.source)
                 put_leaf_costs(sheet, leaf)
+
+
+def _summed_holders(snapshot: Snapshot) -> int:
+    return sum(leaf.summed_holders for node in snapshot.nodes for gpu in node.gpus for leaf in gpu.leaves)
 
 
 def _put_agent(sheet: Sheet, snapshot: Snapshot | None, exposure: Exposure) -> None:
@@ -67,6 +72,9 @@ def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
         sheet.put(c.COLLECT_CYCLES, (reason,), count)
     for reason, count in sorted(health.skipped.items()):
         sheet.put(c.SOURCE_SKIPPED, (reason,), count)
+    for call, count in sorted(health.errors.items()):
+        sheet.put(c.NVML_ERRORS, call, count)
+    sheet.put(c.COLLECTOR_STUCK, (), None if health.stuck is None else float(health.stuck))
 
 
 def _series(kept: list[Family], dropped: dict[c.Tier, int], exposure: Exposure) -> list[Family]:

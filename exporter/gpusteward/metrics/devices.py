@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from gpusteward.metrics import catalogue as c
@@ -15,14 +16,30 @@ if TYPE_CHECKING:
 
 BOARD_SIGNALS: Final[dict[Signal, tuple[c.Metric, tuple[str, ...]]]] = {
     Signal.POWER: (c.GPU_POWER, ()),
+    Signal.POWER_INSTANT: (c.GPU_POWER_INSTANT, ()),
     Signal.POWER_LIMIT: (c.GPU_POWER_LIMIT, ()),
     Signal.ENERGY_TOTAL: (c.GPU_ENERGY, ()),
     Signal.TEMPERATURE: (c.GPU_TEMPERATURE, ()),
     Signal.MEMORY_TEMPERATURE: (c.GPU_MEMORY_TEMPERATURE, ()),
+    Signal.TEMPERATURE_MARGIN: (c.GPU_TEMPERATURE_MARGIN, ()),
+    Signal.THROTTLED_POWER_TOTAL: (c.GPU_THROTTLED, ("power",)),
+    Signal.THROTTLED_THERMAL_TOTAL: (c.GPU_THROTTLED, ("thermal",)),
+    Signal.THROTTLED_SYNC_BOOST_TOTAL: (c.GPU_THROTTLED, ("sync_boost",)),
+    Signal.THROTTLED_BOARD_LIMIT_TOTAL: (c.GPU_THROTTLED, ("board_limit",)),
+    Signal.THROTTLED_LOW_UTILIZATION_TOTAL: (c.GPU_THROTTLED, ("low_utilization",)),
+    Signal.THROTTLED_RELIABILITY_TOTAL: (c.GPU_THROTTLED, ("reliability",)),
     Signal.PCIE_REPLAYS_TOTAL: (c.GPU_PCIE_REPLAYS, ()),
+    Signal.PCIE_TX_TOTAL: (c.GPU_PCIE_TRANSMIT_BYTES, ()),
+    Signal.PCIE_RX_TOTAL: (c.GPU_PCIE_RECEIVE_BYTES, ()),
+    Signal.NVLINK_TX_TOTAL: (c.GPU_NVLINK_TRANSMIT_BYTES, ()),
+    Signal.NVLINK_RX_TOTAL: (c.GPU_NVLINK_RECEIVE_BYTES, ()),
     Signal.ROWS_REMAPPED_CORRECTABLE_TOTAL: (c.GPU_ROW_REMAPS, ("correctable",)),
     Signal.ROWS_REMAPPED_UNCORRECTABLE_TOTAL: (c.GPU_ROW_REMAPS, ("uncorrectable",)),
     Signal.ROW_REMAP_FAILURE: (c.GPU_ROW_REMAP_FAILED, ()),
+    Signal.ROW_REMAP_PENDING: (c.GPU_ROW_REMAP_PENDING, ()),
+    Signal.PAGES_RETIRED_SINGLE_BIT_TOTAL: (c.GPU_PAGES_RETIRED, ("single_bit",)),
+    Signal.PAGES_RETIRED_DOUBLE_BIT_TOTAL: (c.GPU_PAGES_RETIRED, ("double_bit",)),
+    Signal.PAGES_RETIREMENT_PENDING: (c.GPU_PAGE_RETIREMENT_PENDING, ()),
     Signal.ECC_CORRECTED_TOTAL: (c.GPU_ECC_ERRORS, ("corrected",)),
     Signal.ECC_UNCORRECTED_TOTAL: (c.GPU_ECC_ERRORS, ("uncorrected",)),
 }
@@ -53,7 +70,11 @@ LEAF_SIGNALS: Final = {
     Signal.PCIE_RX: c.GPU_PCIE_RECEIVE,
     Signal.NVLINK: c.GPU_NVLINK,
 }
-"""Values of a whole GPU or an instance. LAST_XID alone is in neither table: it is counted, not shown."""
+"""Values of a whole GPU or an instance. In neither table are LAST_XID, which is counted and not shown, and
+RECOVERY_ACTION, which is a code and not a quantity."""
+
+RECOVERY_ACTIONS: Final = ("none", "reset", "reboot", "drain_p2p", "drain_and_reset", "imex")
+"""By NVML's code, nvmlDeviceGpuRecoveryAction_t."""
 
 SIGNAL_SECONDS: Final = {
     Signal.GPU_UTILIZATION: c.GPU_UTILIZATION_SECONDS,
@@ -82,8 +103,20 @@ def put_gpu(sheet: Sheet, node: NodeSnapshot, gpu: GpuSnapshot, source: str) -> 
         sheet.put(c.GPU_INFO, (*labels, *_identity(reading, "", ""), source), 1.0)
     for signal, (metric, extra) in BOARD_SIGNALS.items():
         sheet.put(metric, (*labels, *extra), reading.signals.get(signal))
+    _put_recovery_action(sheet, labels, reading.signals.get(Signal.RECOVERY_ACTION))
     for xid, count in sorted(gpu.xids.items()):
-        sheet.put(c.GPU_XID_ERRORS, (*labels, str(xid), xid_class(xid)), count)
+        code = (*labels, str(xid), xid_class(xid))
+        sheet.put(c.GPU_XID_ERRORS, code, count)
+        sheet.put(c.GPU_XID_LAST, code, gpu.xid_last.get(xid))
+
+
+def _put_recovery_action(sheet: Sheet, labels: tuple[str, ...], code: float | None) -> None:
+    """A state set: one series an action, so that a change of the action begins and ends no series."""
+    if code is None or not math.isfinite(code):
+        return
+    asked = dict(enumerate(RECOVERY_ACTIONS)).get(int(code), "other")
+    for action in (*RECOVERY_ACTIONS, "other"):
+        sheet.put(c.GPU_RECOVERY_ACTION, (*labels, action), 1.0 if action == asked else 0.0)
 
 
 def put_leaf(sheet: Sheet, gpu: GpuSnapshot, snapshot: LeafSnapshot, source: str) -> None:

@@ -32,8 +32,10 @@ Generated from `exporter/gpusteward/metrics/catalogue.py` by
 - Holder labels are {_code(HOLDER)}, always present, empty when nobody holds the leaf.
   Scrape with `honorLabels: true`, or set `metrics.holder_label_prefix`.
 - `{CLUSTER}` is added to every series when `cluster` is set.
-- Above `metrics.series_budget` series the page drops what has a tier, in this order:
-  {_code(tier.name.lower() for tier in Tier)}. Cost, state and health have none.
+- Above `metrics.series_budget` series the page gives up what has a tier, in this order:
+  {_code(tier.name.lower() for tier in Tier)}. Cost, state and health have none. The first are the holders of
+  a plain host (`namespace` is the user, `pod` the command): who finds no room when first seen is summed under
+  `pod="other"` until it ends, so no money is lost and no counter goes down.
 - `process_*` are the agent's own CPU, memory and files, as every Prometheus client has them.
 """
 _TABLE = "| name | type | unit | labels | meaning | absent |\n|---|---|---|---|---|---|\n"

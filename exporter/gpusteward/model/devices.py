@@ -39,22 +39,39 @@ class Signal(StrEnum):
     MEMORY_RESERVED = "memory_reserved_bytes"
     MEMORY_TOTAL = "memory_total_bytes"
     POWER = "power_watts"
+    POWER_INSTANT = "power_instant_watts"
     POWER_LIMIT = "power_limit_watts"
     ENERGY_TOTAL = "energy_joules_total"
     TEMPERATURE = "temperature_celsius"
     MEMORY_TEMPERATURE = "memory_temperature_celsius"
+    TEMPERATURE_MARGIN = "temperature_margin_celsius"
     SM_CLOCK = "sm_clock_hertz"
     MEMORY_CLOCK = "memory_clock_hertz"
     PCIE_TX = "pcie_tx_bytes_per_second"
     PCIE_RX = "pcie_rx_bytes_per_second"
     NVLINK = "nvlink_bytes_per_second"
+    PCIE_TX_TOTAL = "pcie_tx_bytes_total"
+    PCIE_RX_TOTAL = "pcie_rx_bytes_total"
+    NVLINK_TX_TOTAL = "nvlink_tx_bytes_total"
+    NVLINK_RX_TOTAL = "nvlink_rx_bytes_total"
     PCIE_REPLAYS_TOTAL = "pcie_replays_total"
     ROWS_REMAPPED_CORRECTABLE_TOTAL = "rows_remapped_correctable_total"
     ROWS_REMAPPED_UNCORRECTABLE_TOTAL = "rows_remapped_uncorrectable_total"
     ROW_REMAP_FAILURE = "row_remap_failure"
+    ROW_REMAP_PENDING = "row_remap_pending"
+    PAGES_RETIRED_SINGLE_BIT_TOTAL = "pages_retired_single_bit_total"
+    PAGES_RETIRED_DOUBLE_BIT_TOTAL = "pages_retired_double_bit_total"
+    PAGES_RETIREMENT_PENDING = "pages_retirement_pending"
     ECC_CORRECTED_TOTAL = "ecc_corrected_total"
     ECC_UNCORRECTED_TOTAL = "ecc_uncorrected_total"
     LAST_XID = "last_xid"
+    RECOVERY_ACTION = "recovery_action"
+    THROTTLED_POWER_TOTAL = "throttled_power_seconds_total"
+    THROTTLED_THERMAL_TOTAL = "throttled_thermal_seconds_total"
+    THROTTLED_SYNC_BOOST_TOTAL = "throttled_sync_boost_seconds_total"
+    THROTTLED_BOARD_LIMIT_TOTAL = "throttled_board_limit_seconds_total"
+    THROTTLED_LOW_UTILIZATION_TOTAL = "throttled_low_utilization_seconds_total"
+    THROTTLED_RELIABILITY_TOTAL = "throttled_reliability_seconds_total"
 
 
 Signals: TypeAlias = "Mapping[Signal, float]"
@@ -118,6 +135,13 @@ class Holder:
     container: str = ""
 
 
+class HolderKind(StrEnum):
+    """What a holder is. Processes come and go by the hundred, so the series budget may sum them up."""
+
+    POD = "pod"
+    PROCESS = "process"
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """One holder's part of one device.
@@ -128,6 +152,7 @@ class Allocation:
         running: False while the pod has never run; None when its phase is unknown.
         started_at: Unix time its container started; None when unknown.
         exempt_until: Unix time until which it may not be called idle (inf = always); None = not exempt.
+        kind: what the holder is.
     """
 
     holder: Holder
@@ -135,6 +160,7 @@ class Allocation:
     running: bool | None = None
     started_at: float | None = None
     exempt_until: float | None = None
+    kind: HolderKind = HolderKind.POD
 
 
 class Fault(StrEnum):
@@ -144,7 +170,30 @@ class Fault(StrEnum):
     LOST_ACKNOWLEDGED = "lost_acknowledged"
     LOST_EXPIRED = "lost_expired"
     RESET_REQUIRED = "reset_required"
+    UNREADABLE = "unreadable"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process on a device.
+
+    Attributes:
+        pid: in the host's namespace.
+        user: who runs it; empty when not known (another pid namespace).
+        command: the executable's name, no arguments (they hold secrets); empty when not known.
+        memory_bytes: device memory it holds; None when the driver does not say.
+    """
+
+    pid: int
+    user: str = ""
+    command: str = ""
+    memory_bytes: int | None = None
+
+    @property
+    def serves_sharing(self) -> bool:
+        """Whether it only serves those who share the GPU, and stays between them: CUDA's MPS server."""
+        return self.command == "nvidia-cuda-mps-server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +206,7 @@ class InstanceReading:
         mig_uuid: the instance's own UUID; empty when the source does not say.
         signals: measured values of this instance.
         allocations: who holds it; empty = nobody; None = not known.
+        processes: what runs on it; empty = nothing; None = not known.
     """
 
     gi: str
@@ -164,6 +214,7 @@ class InstanceReading:
     mig_uuid: str = ""
     signals: Signals = field(default_factory=dict)
     allocations: tuple[Allocation, ...] | None = None
+    processes: tuple[Process, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +233,9 @@ class GpuReading:
         allocations: holders of a whole GPU; empty = nobody; None = not known.
         fault: why the GPU is not healthy; None when it is.
         sharing: how replicas share it (`time-slicing`, `mps`, `vgpu`); empty = exclusive or unknown.
+        processes: what runs on a whole GPU; empty = nothing; None = not known.
+        xids: XID errors that happened since the sample before, in order; None where the source cannot tell
+            events (then LAST_XID may hold the last one).
     """
 
     uuid: str
@@ -195,6 +249,8 @@ class GpuReading:
     allocations: tuple[Allocation, ...] | None = None
     fault: Fault | None = None
     sharing: str = ""
+    processes: tuple[Process, ...] | None = None
+    xids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +300,11 @@ class Readings:
         source: `nvml`, `dcgm` or `simulated`.
         nodes: in the order of their names.
         skipped: how many inputs were left out of this sample, by reason (a bad line, say).
+        errors: failed driver calls of this sample, by (call, code name); they cost only their own value.
     """
 
     at: Moment
     source: str
     nodes: tuple[NodeReadings, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)

@@ -8,7 +8,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpusteward.model.devices import Allocation, Device, Fault, GpuReading, Holder, Signal, Signals
+    from gpusteward.model.devices import (
+        Allocation,
+        Device,
+        Fault,
+        GpuReading,
+        Holder,
+        Process,
+        Signal,
+        Signals,
+    )
 
 
 class State(StrEnum):
@@ -71,6 +80,7 @@ class Leaf:
         fault: why it is not healthy; None when it is.
         share_of_gpu: the leaf's part of its GPU's price; the leaves of a GPU sum to 1.
         mig_uuid: the instance's own UUID; empty when not an instance or not known.
+        processes: what runs on it; empty = nothing; None = not known.
     """
 
     device: Device
@@ -79,6 +89,7 @@ class Leaf:
     fault: Fault | None = None
     share_of_gpu: Fraction = Fraction(1)
     mig_uuid: str = ""
+    processes: tuple[Process, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

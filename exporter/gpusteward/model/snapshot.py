@@ -59,6 +59,7 @@ class LeafSnapshot:
         portions: where its money goes now.
         charges: where it went so far, holders that ended within 10 minutes included.
         totals: accumulated seconds.
+        summed_holders: how many process holders are summed under one, to keep to the series budget.
     """
 
     leaf: Leaf
@@ -67,6 +68,7 @@ class LeafSnapshot:
     portions: tuple[Portion, ...]
     charges: tuple[Charge, ...]
     totals: DeviceTotals
+    summed_holders: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +80,15 @@ class GpuSnapshot:
         fault: why it is not healthy; None when it is.
         leaves: one for a whole GPU; the instances and the rest for a MIG GPU.
         xids: how many XID errors were seen to happen since the agent began, by XID.
+        xid_last: Unix time of the sample that saw the last of them, by XID; none for an XID that stood there
+            before the agent began.
     """
 
     reading: GpuReading
     fault: Fault | None
     leaves: tuple[LeafSnapshot, ...]
     xids: Mapping[int, int] = field(default_factory=dict)
+    xid_last: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +130,10 @@ class CollectHealth:
         duration_seconds: how long the cycle's read took.
         cycles: cycles so far, by outcome reason (`ok` or the failure's).
         skipped: inputs left out so far, by reason.
+        errors: failed driver calls so far, by (call, code name).
+        failing_since: monotonic seconds of the first of the cycles in a row that failed for this reason; None
+            on success.
+        stuck: whether a driver call that never returned is being waited out; None where that cannot be.
     """
 
     success: bool
@@ -134,6 +143,9 @@ class CollectHealth:
     duration_seconds: float
     cycles: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failing_since: float | None = None
+    stuck: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

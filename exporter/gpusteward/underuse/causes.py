@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpusteward.model import Cause, Holder, LeafKind, Portion, State
-from gpusteward.underuse.history import memory_held
+from gpusteward.underuse.history import occupied
 from gpusteward.units import PPB, largest_remainder
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def portions(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> tuple[
     if leaf.allocations is None:
         return (Portion(nobody, Cause.UNMEASURED, PPB),)
     if not leaf.allocations:
-        cause = Cause.ORPHANED if _occupied(leaf, verdict, settings) else Cause.UNALLOCATED
+        cause = Cause.ORPHANED if _in_use(leaf, verdict, settings) else Cause.UNALLOCATED
         return (Portion(nobody, cause, PPB),)
     return _by_holder(leaf, lambda allocation, ppb: _causes_of(allocation, ppb, verdict), Cause.UNALLOCATED)
 
@@ -66,7 +66,7 @@ def _by_holder(leaf: Leaf, causes_of: _CausesOf, rest_cause: Cause) -> tuple[Por
     return tuple(result)
 
 
-def _occupied(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> bool:
-    """Whether something is on a device that nobody was given: memory held, or work running."""
+def _in_use(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> bool:
+    """Whether something is on a device that nobody was given: a process, memory held, or work running."""
     active = verdict.activity is not None and verdict.activity >= settings.idle_activity
-    return active or memory_held(leaf, settings)
+    return active or occupied(leaf, settings)

@@ -149,7 +149,7 @@ def observe(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sa
     elif not sample.noise:
         history.quiet += sample.seconds
     power = leaf.signals.get(Signal.POWER)
-    empty = leaf.allocations == () and not memory_held(leaf, settings)
+    empty = leaf.allocations == () and not occupied(leaf, settings)
     still = sample.activity is not None and sample.activity < settings.idle_activity
     if power is not None and empty and still:
         history.floor = power if history.floor is None else min(history.floor, power)
@@ -168,9 +168,14 @@ def _add(buckets: deque[Bucket], sample: Sample, now: float) -> None:
         buckets.append(Bucket(now - sample.seconds, now, sample.seconds, active))
 
 
-def memory_held(leaf: Leaf, settings: UnderuseSettings) -> bool:
-    """Whether enough memory is used that something must hold the device; unknown memory is not held."""
-    return leaf.signals.get(Signal.MEMORY_USED, 0.0) > settings.memory_held_bytes
+def occupied(leaf: Leaf, settings: UnderuseSettings) -> bool:
+    """Whether something is on the device: a process, or memory in use beyond what an empty one shows.
+
+    Memory counts even where no process is listed, since it may be held by one that has died or that the
+    driver does not show us. What is not known occupies nothing.
+    """
+    processes = any(not process.serves_sharing for process in leaf.processes or ())
+    return processes or leaf.signals.get(Signal.MEMORY_USED, 0.0) > settings.memory_held_bytes
 
 
 def covered(history: History, now: float, window: float, settings: UnderuseSettings) -> bool:

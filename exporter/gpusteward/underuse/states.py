@@ -14,9 +14,9 @@ from gpusteward.underuse.history import (
     follow_holders,
     learnt_floor,
     mean,
-    memory_held,
     noise_of,
     observe,
+    occupied,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _activity_state(
     quiet = history.last_noise is None or now - history.last_noise >= window
     veto = _veto(leaf, history, settings, sample)
     if quiet and not veto and covered(history, now, window, settings):
-        state = State.IDLE_HELD if memory_held(leaf, settings) else State.IDLE_EMPTY
+        state = State.IDLE_HELD if occupied(leaf, settings) else State.IDLE_EMPTY
         return state, f"no activity for {history.quiet / 60:.0f} min"
     if covered(history, now, settings.underused_window_seconds, settings):
         return _mean_state(leaf, history, settings, sample)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gpusteward.config import config_path, environment_node_name
+import pytest
 
-if TYPE_CHECKING:
-    import pytest
+from gpusteward.config import (
+    config_path,
+    environment_api_server,
+    environment_node_name,
+    environment_service_account,
+)
 
 
 def test_the_node_name_comes_from_the_downward_api(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +35,29 @@ def test_with_neither_there_is_no_config_file(monkeypatch: pytest.MonkeyPatch) -
         assert config_path("") is None
     monkeypatch.delenv("GPUSTEWARD_CONFIG")
     assert config_path(None) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("10.96.0.1", "443", "https://10.96.0.1:443"),
+        ("fd00::1", "6443", "https://[fd00::1]:6443"),
+        ("10.96.0.1", "", "https://10.96.0.1:443"),
+        ("", "443", ""),
+    ],
+)
+def test_the_api_server_is_where_the_kubelet_says(
+    monkeypatch: pytest.MonkeyPatch, host: str, port: str, url: str
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    assert environment_api_server() == url
+
+
+def test_the_service_account_is_where_kubernetes_mounts_it_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GPUSTEWARD_SERVICE_ACCOUNT", raising=False)
+    assert environment_service_account() == Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    monkeypatch.setenv("GPUSTEWARD_SERVICE_ACCOUNT", "/var/run/secrets/tokens")
+    assert environment_service_account() == Path("/var/run/secrets/tokens")

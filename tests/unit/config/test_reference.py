@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpusteward.config.fields import Model, SettingField
-    from gpusteward.config.settings import Section
+    from gpusteward.config.section import Section
     from tests.conftest import Golden
 
 

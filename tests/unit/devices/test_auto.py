@@ -69,3 +69,45 @@ def test_closing_closes_all() -> None:
     sources = [Scripted("nvml", answers=False), Scripted("dcgm", answers=False)]
     AutoSource(sources).close()
     assert all(source.closed for source in sources)
+
+
+class Waking(Scripted):
+    """A source that is there and not ready."""
+
+    def read(self, at: Moment) -> Readings:
+        if not self.answers:
+            self.reads += 1
+            raise SourceError(f"{self.name} is waking", "starting")
+        return super().read(at)
+
+
+def test_a_source_on_its_way_is_waited_for_and_not_passed_over() -> None:
+    nvml, dcgm = Waking("nvml", answers=False), Scripted("dcgm", answers=True)
+    auto = AutoSource([nvml, dcgm])
+    with pytest.raises(SourceError, match="nvml is waking") as caught:
+        auto.read(AT)
+    assert (caught.value.reason, dcgm.reads) == ("starting", 0)
+    nvml.answers = True
+    assert auto.read(AT).source == "nvml"
+
+
+def test_those_that_were_not_chosen_let_go_of_what_they_hold() -> None:
+    nvml, dcgm = Scripted("nvml", answers=False), Scripted("dcgm", answers=True)
+    AutoSource([nvml, dcgm]).read(AT)
+    assert (nvml.closed, dcgm.closed) == (True, False)
+
+
+class Stuck(Scripted):
+    """A source that waits out a call, or says that it cannot tell."""
+
+    stuck: bool | None = True
+
+
+def test_it_is_stuck_when_a_candidate_is_and_cannot_tell_when_none_can() -> None:
+    plain, stuck = Scripted("dcgm", answers=True), Stuck("nvml", answers=True)
+    assert AutoSource([plain]).stuck is None
+    assert AutoSource([stuck, plain]).stuck is True
+    stuck.stuck = False
+    assert AutoSource([stuck, plain]).stuck is False
+    stuck.stuck = None
+    assert AutoSource([stuck, plain]).stuck is None

@@ -267,6 +267,35 @@ def test_without_the_token_nothing_is_told(guarded: Asker, path: str) -> None:
     assert "gpusteward_" not in answer.text
 
 
+LOST = 300.0 - 42.0  # the clock is 42 s after the snapshot
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds", "succeeded", "status"),
+    [
+        ("unknown_error", LOST, True, 503),
+        ("no_permission", LOST, True, 503),
+        ("unknown_error", LOST - 0.5, True, 200),
+        ("unknown_error", LOST, False, 200),
+        ("timeout", 86_400.0, True, 200),
+        ("released", 86_400.0, True, 200),
+    ],
+)
+def test_only_a_container_that_has_lost_its_devices_for_long_is_not_alive(
+    site: Site, reason: str, seconds: float, *, succeeded: bool, status: int
+) -> None:
+    failed = snapshots.failed_snapshot()
+    health = replace(
+        failed.health,
+        reason=reason,
+        failing_since=snapshots.AT.monotonic - seconds,
+        last_success=snapshots.AT.wall - 86_400 if succeeded else None,
+    )
+    answer = asker(site, replace(failed, health=health)).get("/livez")
+    assert answer.status == status
+    assert ("only a new one" in answer.text) == (status == 503)
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_probes_need_no_token(guarded: Asker, path: str) -> None:
     assert guarded.get(path).status == 200

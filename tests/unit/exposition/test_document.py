@@ -37,6 +37,16 @@ def test_the_document_reads_back_as_its_own_schema() -> None:
     assert msgspec.json.decode(encode(snapshot), type=SnapshotDocument, strict=True) == document(snapshot)
 
 
+def test_the_document_tells_what_nvml_tells_and_who_was_summed_up() -> None:
+    told = json.loads(encode(snapshots.nvml_snapshot()))
+    (gpu,) = told["nodes"][0]["gpus"]
+    (leaf,) = gpu["leaves"]
+    assert told["health"]["stuck"] is False
+    assert gpu["xid_last"] == {"31": snapshots.AT.wall - 60}
+    assert (leaf["summed_holders"], {held["kind"] for held in leaf["allocations"]}) == (1, {"process"})
+    assert json.loads(encode(snapshots.mixed_snapshot()))["health"]["stuck"] is None
+
+
 def test_money_is_whole_micro_units_and_absent_where_there_is_no_price() -> None:
     priced, unpriced = json.loads(
         encode(snapshots.snapshot(snapshots.whole_gpu(), snapshots.unpriced_gpu()))

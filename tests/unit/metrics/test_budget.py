@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpusteward.metrics.budget import HOLDER_SERIES, process_seats
 from gpusteward.metrics.catalogue import CATALOGUE, Tier
 from gpusteward.metrics.collectors import families
+from gpusteward.model import HolderKind, InstanceReading
 from tests import snapshots
+from tests.leaves import gpu, held, node
 from tests.pages import Series, by_name, labels_of, value, values
 
 LINKS = {metric.full_name for metric in CATALOGUE if metric.tier is Tier.LINKS}
@@ -60,7 +63,7 @@ def test_the_page_states_its_own_number_of_series() -> None:
         assert value(series, "series_budget") == budget
 
 
-def test_process_holders_have_the_first_place_even_before_there_are_any() -> None:
+def test_process_holders_have_the_first_place_even_where_there_are_none() -> None:
     series = shown(1)
     assert [row["tier"] for row in labels_of(series, "series_dropped")] == [
         "process_holders",
@@ -68,3 +71,28 @@ def test_process_holders_have_the_first_place_even_before_there_are_any() -> Non
         "clocks",
     ]
     assert values(series, "series_dropped", tier="process_holders") == [0.0]
+
+
+def test_holders_that_were_summed_up_count_as_the_most_series_that_they_might_have() -> None:
+    gpu = snapshots.whole_gpu()
+    crowded = replace(gpu, leaves=(replace(gpu.leaves[0], summed_holders=40),))
+    series = by_name(families(snapshots.snapshot(crowded), snapshots.EXPOSURE))
+    assert value(series, "series_dropped", tier="process_holders") == 40 * HOLDER_SERIES
+
+
+def test_seats_are_what_the_rest_leaves_and_never_fewer_than_none() -> None:
+    empty = process_seats((), 3_000)
+    assert process_seats((), 3_000 + HOLDER_SERIES) == empty + 1
+    one = process_seats((node(gpu(0)),), 3_000)
+    assert one < empty
+    assert process_seats((node(gpu(0, allocations=(held(),))),), 3_000) == one - 1
+    beside = gpu(0, allocations=(held(kind=HolderKind.PROCESS),))
+    assert process_seats((node(beside),), 3_000) == one
+    assert process_seats((node(gpu(0)),), 100) == 0
+
+
+def test_signals_and_instances_take_room_from_processes() -> None:
+    plain = process_seats((node(gpu(0)),), 3_000)
+    assert process_seats((node(gpu(0, signals=snapshots.BOARD | snapshots.ACTIVITY)),), 3_000) < plain
+    instances = tuple(InstanceReading(gi=str(n), signals=snapshots.ACTIVITY) for n in range(7))
+    assert process_seats((node(gpu(0, mig=True, instances=instances)),), 3_000) < plain - 7

@@ -36,8 +36,9 @@ def test_help_says_meaning_unit_and_absence(metric: Metric) -> None:
     assert metric.help.endswith(f"Absent {metric.absent}." if metric.absent else "Always there.")
 
 
-def test_every_signal_is_exported_once_but_the_last_xid_which_is_counted() -> None:
-    assert set(BOARD_SIGNALS) | set(LEAF_SIGNALS) == set(Signal) - {Signal.LAST_XID}
+def test_every_signal_is_exported_once_but_an_xid_is_counted_and_an_action_is_a_state() -> None:
+    apart = {Signal.LAST_XID, Signal.RECOVERY_ACTION}
+    assert set(BOARD_SIGNALS) | set(LEAF_SIGNALS) == set(Signal) - apart
     assert not set(BOARD_SIGNALS) & set(LEAF_SIGNALS)
 
 
@@ -52,9 +53,13 @@ def test_a_scope_gives_the_first_labels() -> None:
     assert catalogue.COLLECT_SUCCESS.labels == ()
 
 
-def test_only_links_and_clocks_can_be_dropped_for_now() -> None:
+def test_whole_metrics_are_dropped_of_links_and_clocks_only() -> None:
     tiers = {metric.name: metric.tier for metric in CATALOGUE if metric.tier is not None}
     assert tiers == {
+        "gpu_pcie_transmit_bytes_total": Tier.LINKS,
+        "gpu_pcie_receive_bytes_total": Tier.LINKS,
+        "gpu_nvlink_transmit_bytes_total": Tier.LINKS,
+        "gpu_nvlink_receive_bytes_total": Tier.LINKS,
         "gpu_pcie_transmit_bytes_per_second": Tier.LINKS,
         "gpu_pcie_receive_bytes_per_second": Tier.LINKS,
         "gpu_nvlink_bytes_per_second": Tier.LINKS,

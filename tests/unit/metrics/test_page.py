@@ -35,6 +35,7 @@ PAGES = {
     "lost": snapshots.snapshot(snapshots.lost_gpu()),
     "unpriced": snapshots.snapshot(snapshots.unpriced_gpu()),
     "unknown": snapshots.snapshot(snapshots.unknown_gpu()),
+    "nvml": snapshots.nvml_snapshot(),
     "failed": snapshots.failed_snapshot(),
     "waiting": None,
     "mixed": snapshots.mixed_snapshot(),
@@ -58,7 +59,7 @@ def awkward() -> list[Metric]:
     return [family, GaugeMetricFamily("gpusteward_plain", "Plain.", value=12_345_678.0)]
 
 
-@pytest.mark.parametrize("name", ["whole", "mig", "lost", "unpriced", "unknown", "failed", "waiting"])
+@pytest.mark.parametrize("name", ["whole", "mig", "lost", "unpriced", "unknown", "nvml", "failed", "waiting"])
 def test_a_page_is_as_it_was_reviewed(name: str, golden: Golden) -> None:
     golden(render(PAGES[name], snapshots.EXPOSURE).text.decode(), f"tests/golden/metrics/{name}.prom")
 

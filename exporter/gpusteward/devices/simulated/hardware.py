@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from gpusteward.config.settings import Section, Unit
+from gpusteward.config.section import Section, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

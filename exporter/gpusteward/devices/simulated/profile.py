@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from gpusteward.config.places import Flaw, Place, dotted
-from gpusteward.config.settings import Allowed, Ratio, Section, Unit
+from gpusteward.config.section import Allowed, Ratio, Section, Unit
 from gpusteward.devices.simulated.hardware import HARDWARE, Hardware
 from gpusteward.devices.simulated.patterns import Pattern
 from gpusteward.model import CapacityType

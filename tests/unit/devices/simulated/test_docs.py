@@ -15,7 +15,7 @@ from gpusteward.devices.simulated.patterns import Pattern
 from gpusteward.devices.simulated.profile import Event, Group, Instances, Job, Node, Profile
 
 if TYPE_CHECKING:
-    from gpusteward.config.settings import Section
+    from gpusteward.config.section import Section
 
 PAGE = Path(__file__).parents[4] / "docs" / "simulation.md"
 SECTIONS: dict[str, type[Section]] = {

@@ -1,0 +1,122 @@
+"""One sample: every GPU found anew, each read for itself, so that a bad one costs only its own values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pynvml as nvml
+
+from gpusteward.devices.nvml.board import Board
+from gpusteward.devices.nvml.calls import Calls, GpuError
+from gpusteward.devices.nvml.events import Events
+from gpusteward.devices.nvml.frames import Gpu, Sample
+from gpusteward.devices.nvml.gpm import Gpm
+
+if TYPE_CHECKING:
+    from gpusteward.devices.nvml.frames import Instance
+
+
+class _Found(NamedTuple):
+    """What is at an index: a board with its handle, or the code that keeps it from being known."""
+
+    at: int
+    board: Board | None
+    handle: Any
+    code: int
+
+
+class Sweep:
+    """Takes samples.
+
+    Args:
+        calls: how NVML is called; the library is initialised.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._gpm = Gpm(calls)
+        self._events = Events(calls)
+        self._boards: dict[str, Board] = {}
+        self._driver = str(calls.must(nvml.nvmlSystemGetDriverVersion))
+
+    def sample(self, at: float) -> Sample:
+        """All GPUs at `at`, in monotonic seconds.
+
+        Raises:
+            LibraryError: the library is of no more use.
+        """
+        self._events.drain()
+        count = int(self._calls.must(nvml.nvmlDeviceGetCount))
+        found = self._recognised([self._find(index) for index in range(count)])
+        gpus = [self._read(at, *place) for place in found]
+        self._gpm.forget_unseen()
+        return Sample(self._driver, gpus, self._calls.errors())
+
+    def _find(self, index: int) -> _Found:
+        board = None
+        try:
+            handle = self._calls.gpu(nvml.nvmlDeviceGetHandleByIndex, index)
+            bus_id = str(self._calls.gpu(nvml.nvmlDeviceGetPciInfo, handle).busId)
+            board = self._boards.get(bus_id)
+            uuid = str(self._calls.gpu(nvml.nvmlDeviceGetUUID, handle))
+            if board is None or board.uuid != uuid:
+                model = str(self._calls.gpu(nvml.nvmlDeviceGetName, handle))
+                board = self._boards[bus_id] = Board(bus_id, uuid, model)
+        except GpuError as error:
+            return _Found(index, board, None, error.code)
+        board.index = index
+        return _Found(index, board, handle, nvml.NVML_SUCCESS)
+
+    def _recognised(self, found: list[_Found]) -> list[_Found]:
+        """Give those that cannot say who they are the identity of a board that was seen and is missing.
+
+        The one of the same index first: the order changes only with a restart of the driver.
+        """
+        present = {place.board.bus_id for place in found if place.board}
+        missing = {board.index: board for bus_id, board in self._boards.items() if bus_id not in present}
+        if all(place.code == nvml.NVML_SUCCESS for place in found):
+            for board in missing.values():
+                del self._boards[board.bus_id]
+            return found
+        return [place._replace(board=place.board or missing.get(place.at)) for place in found]
+
+    def _read(self, at: float, index: int, board: Board | None, handle: object, code: int) -> Gpu:
+        if board is None:
+            return Gpu(
+                index, "", "", "", code, mig=False, signals={}, instances=[], processes=None, xids=None
+            )
+        if code == nvml.NVML_SUCCESS:
+            try:
+                return self._values(at, index, board, handle)
+            except GpuError as error:
+                code = error.code
+        board.forget()
+        return self._frame(index, board, code, board.identities())
+
+    def _values(self, at: float, index: int, board: Board, handle: object) -> Gpu:
+        calls = self._calls
+        self._events.register(board.bus_id, handle, board.support)
+        modes = calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
+        board.set_mig(on=modes is not None and modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
+        board.divisions += self._events.divided(board.bus_id)
+        signals = board.read(calls, self._gpm, handle, at)
+        frame = self._frame(
+            index, board, nvml.NVML_SUCCESS, board.read_instances(calls, self._gpm, handle, at)
+        )
+        frame.signals = signals
+        frame.processes = board.read_processes(calls, handle)
+        return frame
+
+    def _frame(self, index: int, board: Board, code: int, instances: list[Instance]) -> Gpu:
+        return Gpu(
+            index=index,
+            uuid=board.uuid,
+            model=board.model,
+            bus_id=board.bus_id,
+            code=code,
+            mig=board.mig,
+            signals={},
+            instances=instances,
+            processes=None,
+            xids=self._events.xids(board.bus_id),
+        )

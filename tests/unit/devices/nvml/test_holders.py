@@ -1,0 +1,115 @@
+"""Names of processes and users: nothing is guessed, and nothing is waited for that may not come."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from gpusteward.devices.nvml.frames import RunningProcess
+from gpusteward.devices.nvml.holders import HOST_PID_NAMESPACE, PROC, Processes, UserNames, allocations
+from gpusteward.model import Process
+
+
+def test_a_user_is_looked_up_once() -> None:
+    asked: list[int] = []
+
+    def look_up(uid: int) -> str:
+        asked.append(uid)
+        return "alice"
+
+    names = UserNames(look_up)
+    assert [names.name(7), names.name(7)] == ["alice", "alice"]
+    assert asked == [7]
+
+
+def test_a_user_whose_name_does_not_come_is_empty_until_it_does() -> None:
+    """A directory server that does not answer must not hold up the sample."""
+    answer, asked = threading.Event(), []
+
+    def look_up(uid: int) -> str:
+        asked.append(uid)
+        answer.wait(20)
+        return "alice"
+
+    names = UserNames(look_up)
+    assert [names.name(7), names.name(7)] == ["", ""]
+    answer.set()
+    for thread in threading.enumerate():
+        if thread.name == "user name":
+            thread.join(20)
+    assert names.name(7) == "alice"
+    assert asked == [7]
+
+
+def test_a_number_without_a_name_stands_for_it() -> None:
+    def look_up(uid: int) -> str:
+        raise KeyError(uid)
+
+    assert UserNames(look_up).name(4000) == "4000"
+
+
+def test_a_process_of_this_machine_is_named_as_the_machine_names_it() -> None:
+    """The real /proc, taken for the host's."""
+    processes = Processes(PROC, UserNames(lambda _uid: "me"))
+    processes.visible = True
+    (own,) = processes.describe([RunningProcess(os.getpid(), 5)])
+    assert own.command == Path("/proc/self/comm").read_text().strip()
+    assert own.user == "me"
+
+
+def test_proc_is_only_trusted_in_the_hosts_pid_namespace(tmp_path: Path) -> None:
+    in_host = Path("/proc/self/ns/pid").stat().st_ino == HOST_PID_NAMESPACE
+    assert Processes(PROC).visible is in_host
+    assert Processes(str(tmp_path)).visible, "a mount of the host's is said by the config"
+
+
+def test_where_processes_cannot_be_seen_none_is_named() -> None:
+    processes = Processes(PROC)
+    processes.visible = False
+    (own,) = processes.describe([RunningProcess(os.getpid(), 5)])
+    assert (own.user, own.command) == ("", "")
+    assert allocations((own,), visible=False) is None
+
+
+@pytest.mark.parametrize("stat", ["", "7 (x)", "7 (x) S 1 2"])
+def test_a_proc_entry_that_says_too_little_is_a_process_that_is_gone(tmp_path: Path, stat: str) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text(stat)
+    (process,) = Processes(str(tmp_path)).describe([RunningProcess(7, None)])
+    assert (process.user, process.command) == ("", "")
+
+
+def test_a_status_without_a_user_names_nobody(tmp_path: Path) -> None:
+    directory = tmp_path / "7"
+    directory.mkdir()
+    (directory / "stat").write_text("7 (x) " + " ".join(["0"] * 30))
+    (directory / "comm").write_text("x\n")
+    (directory / "status").write_text("Name:\tx\n")
+    (process,) = Processes(str(tmp_path)).describe([RunningProcess(7, None)])
+    assert (process.user, process.command) == ("", "")
+
+
+def test_a_name_is_read_once_and_forgotten_with_its_process(tmp_path: Path) -> None:
+    directory = tmp_path / "7"
+    directory.mkdir()
+    (directory / "stat").write_text("7 (x) " + " ".join(["0"] * 30))
+    (directory / "comm").write_text("before\n")
+    (directory / "status").write_text("Uid:\t0\t0\t0\t0\n")
+    processes = Processes(str(tmp_path), UserNames(lambda _uid: "root"))
+    listed = [RunningProcess(7, None)]
+    assert processes.describe(listed)[0].command == "before"
+    (directory / "comm").write_text("after\n")
+    processes.forget_unseen()
+    assert processes.describe(listed)[0].command == "before"
+    processes.forget_unseen()
+    processes.forget_unseen()
+    assert processes.describe(listed)[0].command == "after"
+
+
+def test_holders_of_nothing_known_are_not_known() -> None:
+    assert allocations(None, visible=True) is None
+    assert allocations((), visible=True) == ()
+    assert allocations((Process(pid=1),), visible=True) == ()
