@@ -9,14 +9,17 @@ import argparse
 import logging
 import sys
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpusteward import __version__
-from gpusteward.errors import GpustewardError
+from gpusteward.errors import GpustewardError, Problem, ProblemsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpusteward.config import Config
+    from gpusteward.config.check import Findings
     from gpusteward.pricing import PriceBook, Report, SeenNode
 
 DEFAULT_LISTEN = "127.0.0.1:9455"
@@ -115,9 +118,43 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _check(arguments: argparse.Namespace) -> int:
     from gpusteward.config import check, config_path
 
-    fine, text = check.report(config_path(arguments.config))
+    fine, text = check.report(config_path(arguments.config), _look_further)
     print(text, file=sys.stdout if fine else sys.stderr)
     return 0 if fine else 1
+
+
+def _look_further(config: Config) -> Findings:
+    """At the files that the config names, as an agent would at its start, and at the catalogue."""
+    from gpusteward.config import read_token
+    from gpusteward.config.check import Findings
+    from gpusteward.devices.simulated import load_profile
+    from gpusteward.pricing import doubts
+    from gpusteward.runtime import price_book
+
+    problems: list[Problem] = []
+    doubtful: list[Problem] = []
+    try:
+        doubtful += doubts(price_book(config.pricing), config)
+    except GpustewardError as error:
+        problems += _problems("pricing.catalogue_file", error)
+    try:
+        load_profile(config.sources.simulated.profile)
+    except GpustewardError as error:
+        problems += _problems("sources.simulated.profile", error)
+    if config.agent.bearer_token_file:
+        try:
+            read_token(config.agent.bearer_token_file)
+        except GpustewardError as error:
+            absent = isinstance(error.__cause__, FileNotFoundError)  # perhaps only here, where check runs
+            (doubtful if absent else problems).extend(_problems("agent.bearer_token_file", error))
+    return Findings(tuple(problems), tuple(doubtful))
+
+
+def _problems(setting: str, error: GpustewardError) -> list[Problem]:
+    """What is wrong with the file that a setting names, under the setting."""
+    if isinstance(error, ProblemsError):
+        return [replace(problem, path=f"{setting} {problem.path}") for problem in error.problems]
+    return [Problem(setting, error.message.removeprefix(f"{setting} "), error.hint)]
 
 
 def _add_prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SECRET = "s3cret"  # noqa: S105 - a test's own, of no other use
+PRICES = ROOT / "exporter" / "gpusteward" / "pricing" / "catalogue" / "gpu_prices.csv"
 SUBJECTS = ["p5.48xlarge", "g6.12xlarge", "NVIDIA L4", "nvidia-tesla-t4", "g6", "a100"]
 
 
@@ -52,6 +53,41 @@ def test_check_lists_every_problem_with_its_line_on_standard_error(tmp_path: Pat
     assert (code, out) == (1, "")
     assert f"{path}:1 agent.interval_secnds" in err
     assert f"{path}:2 underuse.idle_activity" in err
+
+
+def test_check_looks_into_the_files_that_the_config_names(tmp_path: Path) -> None:
+    path, prices, profile, token = (tmp_path / name for name in ("g.yaml", "p.csv", "fleet.yaml", "token"))
+    path.write_text(
+        f"agent: {{bearer_token_file: {token}}}\npricing: {{catalogue_file: {prices}}}\n"
+        f"sources: {{simulated: {{profile: {profile}}}}}"
+    )
+    prices.write_text("provider,price\naws,1\n")
+    profile.write_text("nodes: []")
+    token.write_text("two words")
+    code, out, err = gpusteward("check", "--config", str(path))
+    assert (code, out) == (1, "")
+    assert f"pricing.catalogue_file {prices}:1: wrong columns" in err
+    assert f"sources.simulated.profile {profile}:1 nodes: is empty" in err
+    assert f"agent.bearer_token_file {token}: holds a blank" in err
+    prices.unlink()
+    code, _, err = gpusteward("check", "--config", str(path))
+    assert code == 1
+    assert f"pricing.catalogue_file: {prices} cannot be read" in err
+
+
+def test_check_passes_good_files_and_a_token_that_is_only_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_text(
+        f"agent: {{bearer_token_file: {tmp_path / 'token'}}}\npricing: {{catalogue_file: {PRICES}}}\n"
+        "sources: {simulated: {profile: small}}\nnode: {instance_type: p5.48xlarg}"
+    )
+    code, out, err = gpusteward("check", "--config", str(path))
+    assert (code, err) == (0, "")
+    assert f"agent.bearer_token_file {tmp_path / 'token'}: does not exist" in out
+    assert "node.instance_type: is 'p5.48xlarg'" in out
+    assert "did you mean p5.48xlarge?" in out
+    (tmp_path / "token").write_text(SECRET)
+    assert "bearer_token_file /" not in gpusteward("check", "--config", str(path))[1]
 
 
 def test_check_accepts_the_committed_example() -> None:
@@ -156,11 +192,10 @@ def test_prices_are_listed_by_provider_and_model() -> None:
 
 
 def test_a_price_file_is_checked_all_at_once(tmp_path: Path) -> None:
-    bundled = ROOT / "exporter" / "gpusteward" / "pricing" / "catalogue" / "gpu_prices.csv"
-    assert gpusteward("prices", "check", str(bundled))[0] == 0
+    assert gpusteward("prices", "check", str(PRICES))[0] == 0
     bad = tmp_path / "bad.csv"
     bad.write_text(
-        bundled.read_text().replace(
+        PRICES.read_text().replace(
             "p5.48xlarge,us-east-1,H100-SXM5-80GB,8", "p5.48xlarge,us-east-1,H100-SXM5-80GB,12"
         )
     )

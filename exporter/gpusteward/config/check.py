@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpusteward.config.fields import as_yaml, values
 from gpusteward.config.load import load, warnings
 from gpusteward.config.section import Section
 from gpusteward.config.settings import Config
-from gpusteward.errors import ConfigError
+from gpusteward.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _LOGIN = re.compile(r"//[^/@]*@")
 
 
-def report(path: Path | None) -> tuple[bool, str]:
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is found out about a valid config by looking further than its file.
+
+    Attributes:
+        problems: why an agent would not run on it.
+        doubts: what is allowed but probably not meant.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    doubts: tuple[Problem, ...] = ()
+
+
+def report(
+    path: Path | None, look_further: Callable[[Config], Findings] = lambda _: Findings()
+) -> tuple[bool, str]:
     """Judge a file.
 
     Args:
         path: the file; None = no file, which means the defaults.
+        look_further: at the files that a valid config names, and at the catalogue; they are not this room's.
 
     Returns:
         Whether it can be used, and the text for people: what it changes and what is doubtful,
@@ -33,10 +51,14 @@ def report(path: Path | None) -> tuple[bool, str]:
         config = load(path)
     except ConfigError as error:
         return False, str(error)
+    further = look_further(config)
+    if further.problems:
+        count = "1 problem" if len(further.problems) == 1 else f"{len(further.problems)} problems"
+        return False, str(ConfigError(f"{path} has {count}", further.problems))
     changes = _changes(config)
     lines = [f"{path} is valid."]
     lines += ["Other than the defaults:", *changes] if changes else ["It changes nothing: all defaults."]
-    if doubts := warnings(config):
+    if doubts := (*warnings(config), *further.doubts):
         lines += ["Warnings:", *(f"  - {doubt}" for doubt in doubts)]
     return True, "\n".join(lines)
 

@@ -7,6 +7,7 @@ is `MissingPrice`, never a guess and never 0. Money is integer micro-units; part
 """
 
 from gpusteward.pricing.book import PriceBook, Resolution, Step
+from gpusteward.pricing.doubts import doubts
 from gpusteward.pricing.explanation import SeenNode, explain
 from gpusteward.pricing.layout import Report
 from gpusteward.pricing.models import Model, canonical
@@ -30,6 +31,7 @@ __all__ = [
     "canonical",
     "check",
     "check_file",
+    "doubts",
     "explain",
     "leaf_rates",
     "list_prices",

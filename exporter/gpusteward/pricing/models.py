@@ -22,6 +22,7 @@ from gpusteward.errors import CatalogueError, Problem
 from gpusteward.pricing.table import read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from fractions import Fraction
 
     from gpusteward.pricing.table import Cells
@@ -89,6 +90,11 @@ class Models:
             self._spelling(cells)
         if self._problems:
             raise CatalogueError("The table of GPU models is wrong.", tuple(self._problems))
+
+    @property
+    def spellings(self) -> Mapping[str, Model]:
+        """Every known spelling, normalised, and its model."""
+        return self._by_key
 
     def canonical(self, spelling: str) -> Model | None:
         """The model of a spelling; None when it is unknown or stands for several."""

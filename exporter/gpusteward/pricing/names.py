@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from gpusteward.pricing.models import bundled_models
+from gpusteward.pricing.models import bundled_models, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,13 @@ def did_you_mean(written: str, known: Iterable[str], most: int = 3) -> str:
     """`did you mean A, B?`; empty when no name is near."""
     near = nearest(written, known, most)
     return f"did you mean {', '.join(near)}?" if near else ""
+
+
+def nearest_models(spelling: str) -> list[str]:
+    """Our names of the models whose spellings are nearest to this one, nearest first."""
+    spellings = bundled_models().spellings
+    near = nearest(normalised(spelling), spellings)
+    return list(dict.fromkeys(spellings[key].name for key in near))
 
 
 def suggestions(catalogue: Catalogue, text: str) -> list[str]:
