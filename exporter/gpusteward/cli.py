@@ -168,8 +168,8 @@ def _add_prices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     explaining.add_argument(
         "--agent",
         metavar="URL",
-        help="the agent that is asked for a node; "
-        f"default http://{DEFAULT_LISTEN}, asked only for what is no instance type and no model",
+        help="the agent that is asked first whether it has such a node; "
+        f"default http://{DEFAULT_LISTEN}, asked only for what is neither type nor model",
     )
     explaining.add_argument("--token-file", metavar="FILE", help="the agent's bearer token, if it wants one")
     checking = prices.add_parser("check", help="check a price CSV; all problems at once")
