@@ -67,7 +67,11 @@ class Agent:
             assert time.monotonic() < deadline, f"{pattern!r} did not come:\n{page}\n{''.join(self.log)}"
             time.sleep(0.1)
 
-    def wait_for_log(self, pattern: str, seconds: float = START_SECONDS) -> None:
+    def wait_for_log(self, text: str, seconds: float = START_SECONDS) -> None:
+        """Wait until the process has written the text."""
+        self.wait_for_line(re.escape(text), seconds)
+
+    def wait_for_line(self, pattern: str, seconds: float = START_SECONDS) -> None:
         """Wait until the process has written a line that matches."""
         deadline = time.monotonic() + seconds
         while not any(re.search(pattern, line) for line in self.log):
@@ -94,7 +98,7 @@ def running(*arguments: str, env: Mapping[str, str] | None = None, token: str = 
     reader = threading.Thread(target=_read, args=(process.stdout, agent.log), daemon=True)
     reader.start()
     try:
-        agent.wait_for_log(OWN_ADDRESS)
+        agent.wait_for_line(OWN_ADDRESS)
         (agent.url,) = set(re.findall(OWN_ADDRESS, "".join(agent.log)))
         _until_ready(agent)
         yield agent
