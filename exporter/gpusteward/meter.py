@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpusteward.model import Cause, Charge, DeviceTotals, Holder, Portion, Signal
+from gpusteward.model import Cause, Charge, DeviceTotals, EndedLeaf, Holder, Portion, Signal
 from gpusteward.units import PPB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from gpusteward.model import GpuReading, Leaf, NodeRate, Rate, State, Verdict
+    from gpusteward.model import Device, GpuReading, Leaf, NodeRate, Rate, State, Verdict
 
 NOBODY = Holder()
 
@@ -45,7 +45,18 @@ class _LeafMeter:
     active: int | None = None
     signals: dict[Signal, int] = field(default_factory=dict)
     states: dict[State, int] = field(default_factory=dict)
+    device: Device | None = None
     last_seen: float = 0.0
+
+    def charges(self) -> tuple[Charge, ...]:
+        return tuple(
+            Charge(holder=holder, cause=cause, held=a.held, cost=a.cost, priced=a.priced)
+            for holder, causes in sorted(self.accounts.items())
+            for cause, a in sorted(causes.items())
+        )
+
+    def totals(self) -> DeviceTotals:
+        return DeviceTotals(active_us=self.active, signal_us=dict(self.signals), state_us=dict(self.states))
 
 
 @dataclass(slots=True)
@@ -122,16 +133,12 @@ class Meter:
         for holder in now_held:
             meter.last_held[holder] = interval.end
         self._forget_ended(meter, interval.end)
-        return tuple(
-            Charge(holder=holder, cause=cause, held=a.held, cost=a.cost, priced=a.priced)
-            for holder, causes in sorted(meter.accounts.items())
-            for cause, a in sorted(causes.items())
-        )
+        return meter.charges()
 
     def total(self, leaf: Leaf, verdict: Verdict, interval: Interval) -> DeviceTotals:
         """Add an interval to a leaf's seconds; all its seconds. Unknown activity adds nothing."""
         meter = self._leaves.setdefault(leaf.device.key, _LeafMeter())
-        meter.last_seen = interval.end
+        meter.device, meter.last_seen = leaf.device, interval.end
         elapsed = interval.microseconds
         meter.states[verdict.state] = meter.states.get(verdict.state, 0) + elapsed
         if interval.sampled:
@@ -141,8 +148,19 @@ class Meter:
                 value = leaf.signals.get(signal)
                 if value is not None:
                     meter.signals[signal] = meter.signals.get(signal, 0) + elapsed * round(value * PPB)
-        return DeviceTotals(
-            active_us=meter.active, signal_us=dict(meter.signals), state_us=dict(meter.states)
+        return meter.totals()
+
+    def ended(
+        self, node: str, present: Collection[tuple[str, str, str]], now: float
+    ) -> tuple[EndedLeaf, ...]:
+        """The leaves of a node that are kept and not present any more, unchanged since they went."""
+        return tuple(
+            EndedLeaf(device=meter.device, charges=meter.charges(), totals=meter.totals())
+            for key, meter in sorted(self._leaves.items())
+            if key[0] == node
+            and key not in present
+            and meter.device is not None
+            and now - meter.last_seen <= self.ended_seconds
         )
 
     def count_xids(self, node: str, gpu: GpuReading, wall: float) -> tuple[dict[int, int], dict[int, float]]:

@@ -125,6 +125,7 @@ class Pipeline:
         snapshots = tuple(
             self._gpu(name, gpu, _gpu_rate(rate, position), interval, at) for position, gpu in enumerate(gpus)
         )
+        present = {leaf.leaf.device.key for gpu in snapshots for leaf in gpu.leaves}
         other, error = self._meter.close_node(name, rate, interval)
         return NodeSnapshot(
             node=name,
@@ -136,6 +137,7 @@ class Pipeline:
             seen=None if readings is None else len(readings.gpus),
             other_cost=other,
             conservation_error=error,
+            ended=self._meter.ended(name, present, at.monotonic),
         )
 
     def _attribute(

@@ -211,3 +211,27 @@ def test_more_gpus_than_nominal_are_shown_as_that() -> None:
     (node,) = taken("aws", "g6.12xlarge", whole("NVIDIA L4", 5)).nodes
     assert (node.expected, node.seen) == (4, 5)
     assert sum(gpu_rates(node)) == 4_601_600
+
+
+def test_a_mig_layout_that_changes_keeps_the_old_instances_counters_for_a_while() -> None:
+    config = Config.model_validate({"metrics": {"ended_holder_seconds": 60}})
+    pipeline = Pipeline(config, PriceBook(bundled_catalogue(), config.pricing), "real")
+
+    def sample(seconds: float, *profiles: str) -> Snapshot:
+        node = NodeReadings(node="n1", gpus=tuple(cut("NVIDIA H100 80GB HBM3", *profiles)))
+        return pipeline.take(Readings(at=T0.plus(seconds), source="dcgm", nodes=(node,)), HEALTH)
+
+    def counted(snapshot: Snapshot) -> dict[str, float]:
+        held = metric(snapshot, "gpusteward_gpu_held_seconds")
+        return {labels["gi"]: value for labels, value in held}
+
+    sample(0.0, "4g.40gb", "3g.40gb")
+    before = sample(10.0, "4g.40gb", "3g.40gb")
+    after = sample(20.0, "7g.80gb")
+    assert counted(before) == {"0": 10.0, "1": 10.0}
+    assert counted(after) == {"0": 20.0, "1": 10.0}, "gi 0 is another instance of the same id; gi 1 is gone"
+    assert {labels["gi"] for labels, _ in metric(after, "gpusteward_gpu_cost_per_hour")} == {"0"}
+    assert {labels["gi"] for labels, _ in metric(after, "gpusteward_gpu_state_seconds")} == {"0", "1"}
+    assert set(counted(sample(69.0, "7g.80gb"))) == {"0", "1"}
+    assert set(counted(sample(71.0, "7g.80gb"))) == {"0"}
+    assert after.nodes[0].conservation_error == 0

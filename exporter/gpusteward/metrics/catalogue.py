@@ -268,7 +268,9 @@ GPU_STATE_SECONDS = Metric(
     "gpu_state_seconds_total", _C, _LEAF, "seconds", "Time spent in a state since the agent began.",
     "for a state that did not occur", ("state",))
 GPU_IDLE_SECONDS = Metric(
-    "gpu_idle_seconds", _G, _LEAF, "seconds", "How long activity has been below the idle threshold.",
+    "gpu_idle_seconds", _G, _LEAF, "seconds",
+    "How long all that was measured was quiet: no activity, quiet buses, power near idle. Time that nobody "
+    "measured is not in it.",
     "when activity is not known, or nobody holds the leaf")
 GPU_UNDERUSED = Metric(
     "gpu_underused", _G, _LEAF, "1 or 0",
@@ -301,9 +303,15 @@ GPU_COST_TOTAL = Metric(
 
 # --- nodes ------------------------------------------------------------------------------------------------
 GPU_EXPECTED = Metric(
-    "gpu_expected", _G, _NODE, "GPUs", "GPUs that the node should have; its price is divided by this.", "")
+    "gpu_expected", _G, _NODE, "GPUs",
+    "GPUs that the node should have. Its price is divided by this, or by those seen where they are more.", "")
 GPU_SEEN = Metric(
     "gpu_seen", _G, _NODE, "GPUs", "GPUs that were read in the last sample.", "when the source gave nothing")
+NODE_PRICE_INFO = Metric(
+    "node_price_info", _I, _NODE, "",
+    "What priced the node: its facts, which step found the price, and the date of that figure (empty when "
+    "its owner stated none).", _UNPRICED,
+    ("provider", "instance_type", "region", "capacity_type", "source", "as_of"))
 NODE_PRICE = Metric(
     "node_price_per_hour", _G, _NODE, "currency of price_info per hour",
     "List price of the node: its GPUs' prices and its other cost sum to this.", _UNPRICED)

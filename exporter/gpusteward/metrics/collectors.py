@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpusteward.metrics import catalogue as c
 from gpusteward.metrics.budget import within_budget
-from gpusteward.metrics.costs import put_leaf_costs, put_node_costs
+from gpusteward.metrics.costs import put_ended, put_leaf_costs, put_node_costs
 from gpusteward.metrics.devices import put_gpu, put_leaf
 from gpusteward.metrics.sheet import Sheet
 
@@ -42,6 +42,8 @@ def families(
 def _put_nodes(sheet: Sheet, snapshot: Snapshot) -> None:
     for node in snapshot.nodes:
         put_node_costs(sheet, node)
+        for ended in node.ended:
+            put_ended(sheet, ended)
         for gpu in node.gpus:
             put_gpu(sheet, node, gpu, snapshot.source)
             for leaf in gpu.leaves:

@@ -12,7 +12,15 @@ from gpusteward.units import MICROSECONDS, PPB
 
 if TYPE_CHECKING:
     from gpusteward.metrics.sheet import Sheet
-    from gpusteward.model import Device, GpuReading, GpuSnapshot, LeafSnapshot, NodeSnapshot, Verdict
+    from gpusteward.model import (
+        Device,
+        DeviceTotals,
+        GpuReading,
+        GpuSnapshot,
+        LeafSnapshot,
+        NodeSnapshot,
+        Verdict,
+    )
 
 BOARD_SIGNALS: Final[dict[Signal, tuple[c.Metric, tuple[str, ...]]]] = {
     Signal.POWER: (c.GPU_POWER, ()),
@@ -127,7 +135,7 @@ def put_leaf(sheet: Sheet, gpu: GpuSnapshot, snapshot: LeafSnapshot, source: str
     sheet.put(c.GPU_INFO, (*labels, *identity, source), 1.0)
     for signal, metric in LEAF_SIGNALS.items():
         sheet.put(metric, labels, leaf.signals.get(signal))
-    _put_seconds(sheet, labels, snapshot)
+    put_seconds(sheet, labels, snapshot.totals)
     _put_verdict(sheet, labels, snapshot.verdict, source)
 
 
@@ -142,8 +150,8 @@ def _identity(reading: GpuReading, mig_uuid: str, mig_profile: str) -> tuple[str
     )
 
 
-def _put_seconds(sheet: Sheet, labels: tuple[str, ...], snapshot: LeafSnapshot) -> None:
-    totals = snapshot.totals
+def put_seconds(sheet: Sheet, labels: tuple[str, ...], totals: DeviceTotals) -> None:
+    """What a leaf has accumulated."""
     if totals.active_us is not None:
         sheet.put(c.GPU_ACTIVE_SECONDS, labels, totals.active_us / (MICROSECONDS * PPB))
     for signal, metric in SIGNAL_SECONDS.items():

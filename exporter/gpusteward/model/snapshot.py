@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpusteward.clock import Moment
-    from gpusteward.model.devices import Fault, GpuReading, Holder, NodeFacts, Signal
+    from gpusteward.model.devices import Device, Fault, GpuReading, Holder, NodeFacts, Signal
     from gpusteward.model.judgement import Cause, Leaf, Portion, State, Verdict
     from gpusteward.model.money import NodeRate, Rate
 
@@ -72,6 +72,21 @@ class LeafSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndedLeaf:
+    """A leaf that is gone (a MIG instance destroyed, a GPU replaced): its counters stay a while, unchanged.
+
+    Attributes:
+        device: what it was.
+        charges: where its money went.
+        totals: its accumulated seconds.
+    """
+
+    device: Device
+    charges: tuple[Charge, ...]
+    totals: DeviceTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSnapshot:
     """One physical GPU with its leaves.
 
@@ -104,6 +119,7 @@ class NodeSnapshot:
         expected: nominal number of GPUs; as many as were ever seen where nothing states it.
         seen: how many were read this time; None when the source gave nothing.
         other_cost: accumulated cost of the node's other parts, in the unit of Charge.cost.
+        ended: leaves that went within the last 10 minutes.
         conservation_error: (Σ charged + other − list price × time), same unit; 0 by construction.
     """
 
@@ -116,6 +132,7 @@ class NodeSnapshot:
     seen: int | None
     other_cost: int
     conservation_error: int
+    ended: tuple[EndedLeaf, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
