@@ -29,8 +29,9 @@ node: {{provider: aws, instance_type: p5.48xlarge, region: us-east-1, capacity_t
 agent: {{listen: "127.0.0.1:0", source: dcgm, interval_seconds: {interval}}}
 sources: {{dcgm: {{url: "{url}"}}}}
 """
-SETTLED_SECONDS = 15 * 60.0
-"""Until then the first holders are being forgotten; memory is judged after it, and over as long at least."""
+SETTLED_SECONDS = 35 * 60.0
+"""Until then the windows of half an hour fill; memory is judged after it, and over JUDGED_SECONDS at least."""
+JUDGED_SECONDS = 20 * 60.0
 BEHAVIOURS = {
     "": Behaviour.SERVE,
     "timeout": Behaviour.HANG,
@@ -149,8 +150,8 @@ def _follow(
 
 def _judge_memory(watch: Watch, say: Callable[[str], None]) -> None:
     span = max(watch.memory, default=0.0) - min(watch.memory, default=0.0)
-    if span < SETTLED_SECONDS:
-        say(f"memory is judged from {2 * SETTLED_SECONDS / 60:.0f} minutes on")
+    if span < JUDGED_SECONDS:
+        say(f"memory is judged from {(SETTLED_SECONDS + JUDGED_SECONDS) / 60 + 1:.0f} minutes on")
         return
     slope = slope_per_hour(watch.memory)
     say(f"memory: {slope:+.0f} KiB an hour over the last {span / 60:.0f} minutes")
