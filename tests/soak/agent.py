@@ -30,7 +30,7 @@ agent: {{listen: "127.0.0.1:0", source: dcgm, interval_seconds: {interval}}}
 sources: {{dcgm: {{url: "{url}"}}}}
 """
 SETTLED_SECONDS = 35 * 60.0
-"""Until then the windows of half an hour fill; memory is judged after it, and over JUDGED_SECONDS at least."""
+"""Until then the windows of half an hour fill; memory is judged after it, over JUDGED_SECONDS at least."""
 JUDGED_SECONDS = 20 * 60.0
 BEHAVIOURS = {
     "": Behaviour.SERVE,
