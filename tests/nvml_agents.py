@@ -98,13 +98,16 @@ def agent_on(
 
 
 def _scrape(agent: Agent, scrapes: Scrapes, over: threading.Event) -> None:
-    while not over.wait(0.05):
+    """At least once."""
+    while True:
         try:
             status, _, body = agent.get("/metrics")  # gives up after SCRAPE_DEADLINE_SECONDS
         except OSError as error:
             scrapes.bad.append(repr(error))
-            continue
-        if status == 200 and "gpusteward_collect_success" in body:
-            scrapes.good += 1
         else:
-            scrapes.bad.append(f"{status} {body[:200]}")
+            if status == 200 and "gpusteward_collect_success" in body:
+                scrapes.good += 1
+            else:
+                scrapes.bad.append(f"{status} {body[:200]}")
+        if over.wait(0.05):
+            return

@@ -7,12 +7,15 @@ faulty is missing from it, the health series say why, and once the fault is gone
 from __future__ import annotations
 
 import os
+import re
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.agents import running
 from tests.nvml.fake import FakeNvml, build
 from tests.nvml.profiles import A10G, H100
 from tests.nvml_agents import agent_on
@@ -64,7 +67,7 @@ def test_library_missing_then_found_under_the_operators_driver_root(
     with agent_on(four, tmp_path, [f"driver_root: {root}"]) as on:
         page = on.wait_for_reason("library_missing")
         assert values(page, "gpu_up") == []
-        on.agent.wait_for_log(f"{root}/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 (no such file)")
+        on.agent.wait_for_log(re.escape(f"{root}/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 (no such file)"))
         there = root / "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
         there.parent.mkdir(parents=True)
         there.symlink_to(library)
@@ -207,7 +210,31 @@ def test_without_nvml_auto_says_what_it_tried(four: FakeNvml, tmp_path: Path) ->
     four.remove_library()
     with agent_on(four, tmp_path, source="auto") as on:
         on.wait_for_reason("no_source")
-        on.agent.wait_for_log("tried nvml: no libnvidia-ml.so.1; tried")
+        on.agent.wait_for_log(r"tried nvml: no libnvidia-ml\.so\.1; tried")
+
+
+@pytest.mark.parametrize("mode", ["auto", "real"])
+def test_up_waits_for_a_driver_that_wakes_rather_than_make_up_a_fleet(
+    four: FakeNvml, tmp_path: Path, mode: str
+) -> None:
+    asleep = four.stall("nvmlDeviceGetHandleByIndex_v2")
+    config = tmp_path / "gpusteward.yaml"
+    config.write_text("agent: {interval_seconds: 1}\nsources: {nvml: {deadline_seconds: 0.3}}\n")
+
+    def wake() -> None:
+        while four.calls().get("nvmlDeviceGetHandleByIndex_v2", 0) == 0:
+            threading.Event().wait(0.05)
+        threading.Event().wait(1.0)  # three deadlines later
+        four.clear_faults(asleep)
+
+    waking = threading.Thread(target=wake)
+    waking.start()
+    arguments = ("up", "--mode", mode, "--listen", "127.0.0.1:0", "--config", str(config))
+    with running(*arguments, env=four.env()) as up:
+        up.wait_for("^gpusteward_gpu_up{")
+        assert any("This machine's GPUs (reading nvml)." in line for line in up.log)
+        assert 'mode="real"' in up.metrics()
+    waking.join(20)
 
 
 def children(on: OnNvml) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.soak import agent, pipeline
+from tests.soak import agent, nvml_faults, pipeline
 
 
 def say(line: str) -> None:
@@ -20,6 +20,9 @@ def main() -> None:
     fast = names.add_parser("pipeline", help=pipeline.__doc__)
     fast.add_argument("--hours", type=float, default=24.0, help="simulated hours; default %(default)s")
     fast.set_defaults(run=lambda arguments: pipeline.main(arguments.hours, say))
+    faults = names.add_parser("nvml_faults", help=nvml_faults.__doc__)
+    faults.add_argument("--faults", type=int, default=1000, help="how many; default %(default)s")
+    faults.set_defaults(run=lambda arguments: nvml_faults.main(arguments.faults, say))
     arguments = parser.parse_args()
     arguments.run(arguments)
     say("passed")
