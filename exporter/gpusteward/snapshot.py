@@ -165,7 +165,7 @@ class Pipeline:
         history = self._histories.setdefault(leaf.device.key, History())
         seconds = interval.microseconds / 1e6 if interval.sampled else 0.0
         verdict = judge(leaf, history, settings, at, seconds)
-        leaf, parts, summed = self._processes.sum_up(leaf, portions(leaf, verdict, settings))
+        leaf, parts, summed = self._processes.sum_up(leaf, portions(leaf, verdict))
         return LeafSnapshot(
             leaf=leaf,
             rate=rate,

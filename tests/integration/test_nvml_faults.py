@@ -7,7 +7,6 @@ faulty is missing from it, the health series say why, and once the fault is gone
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from pathlib import Path
@@ -67,7 +66,7 @@ def test_library_missing_then_found_under_the_operators_driver_root(
     with agent_on(four, tmp_path, [f"driver_root: {root}"]) as on:
         page = on.wait_for_reason("library_missing")
         assert values(page, "gpu_up") == []
-        on.agent.wait_for_log(re.escape(f"{root}/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 (no such file)"))
+        on.agent.wait_for_log(f"{root}/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 (no such file)")
         there = root / "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
         there.parent.mkdir(parents=True)
         there.symlink_to(library)
@@ -210,7 +209,7 @@ def test_without_nvml_auto_says_what_it_tried(four: FakeNvml, tmp_path: Path) ->
     four.remove_library()
     with agent_on(four, tmp_path, source="auto") as on:
         on.wait_for_reason("no_source")
-        on.agent.wait_for_log(r"tried nvml: no libnvidia-ml\.so\.1; tried")
+        on.agent.wait_for_log("tried nvml: no libnvidia-ml.so.1; tried")
 
 
 @pytest.mark.parametrize("mode", ["auto", "real"])

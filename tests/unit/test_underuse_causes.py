@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusteward.config import UnderuseSettings
 from gpusteward.model import (
     Cause,
     Confidence,
@@ -18,8 +17,6 @@ from gpusteward.model import (
     Leaf,
     LeafKind,
     Portion,
-    Process,
-    Signal,
     State,
     Verdict,
 )
@@ -27,7 +24,6 @@ from gpusteward.underuse import portions
 from gpusteward.units import PPB
 from tests.leaves import OTHER_POD, POD, held, leaf
 
-SETTINGS = UnderuseSettings()
 NOBODY = Holder()
 
 
@@ -36,7 +32,7 @@ def verdict(state: State = State.BUSY, activity: float | None = 0.25) -> Verdict
 
 
 def parts(seen: Leaf, judged: Verdict) -> list[tuple[Holder, Cause, float]]:
-    return [(p.holder, p.cause, p.ppb / PPB) for p in portions(seen, judged, SETTINGS)]
+    return [(p.holder, p.cause, p.ppb / PPB) for p in portions(seen, judged)]
 
 
 def test_a_busy_holder_uses_its_activity_and_the_rest_is_headroom() -> None:
@@ -92,36 +88,15 @@ def test_the_rest_of_a_mig_gpu_is_free_or_stranded_or_unhealthy(kind: LeafKind, 
     assert parts(broken, verdict(State.UNHEALTHY, None)) == [(NOBODY, Cause.UNHEALTHY, 1.0)]
 
 
-def test_memory_or_work_on_an_unheld_gpu_is_orphaned_and_a_little_is_not() -> None:
-    more = SETTINGS.memory_held_bytes + 1.0
-    unheld = State.UNALLOCATED
-    assert parts(leaf({Signal.MEMORY_USED: more}), verdict(unheld, 0.0)) == [(NOBODY, Cause.ORPHANED, 1.0)]
-    assert parts(leaf(), verdict(unheld, 0.02)) == [(NOBODY, Cause.ORPHANED, 1.0)]
-    assert parts(leaf({Signal.MEMORY_USED: more - 1}), verdict(unheld, 0.019)) == [
-        (NOBODY, Cause.UNALLOCATED, 1.0)
-    ]
-    assert parts(leaf(), verdict(unheld, None)) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
-
-
-def test_a_process_on_an_unheld_gpu_is_orphaned_and_an_empty_list_or_none_known_is_not() -> None:
-    still = verdict(State.UNALLOCATED, 0.0)
-    left_over = leaf(processes=(Process(pid=7),))
-    assert parts(left_over, still) == [(NOBODY, Cause.ORPHANED, 1.0)]
-    assert parts(leaf(processes=()), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
-    assert parts(leaf(processes=None), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
-
-
-def test_the_server_of_a_shared_gpu_orphans_nothing_and_memory_without_a_process_does() -> None:
-    still = verdict(State.UNALLOCATED, 0.0)
-    server = (Process(pid=7, command="nvidia-cuda-mps-server"),)
-    assert parts(leaf(processes=server), still) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
-    dead = leaf({Signal.MEMORY_USED: SETTINGS.memory_held_bytes + 1.0}, processes=())
-    assert parts(dead, still) == [(NOBODY, Cause.ORPHANED, 1.0)]
+def test_an_unheld_gpu_is_orphaned_when_it_is_judged_so() -> None:
+    unheld = verdict(State.UNALLOCATED, 0.5)
+    assert parts(leaf(), unheld) == [(NOBODY, Cause.UNALLOCATED, 1.0)]
+    assert parts(leaf(), replace(unheld, orphaned=True)) == [(NOBODY, Cause.ORPHANED, 1.0)]
 
 
 def test_four_pods_at_a_quarter_sum_to_exactly_one_gpu() -> None:
     pods = tuple(held(Holder("ns", f"pod-{n}", "main"), Fraction(1, 4)) for n in range(4))
-    got = portions(leaf({}, pods), verdict(), SETTINGS)
+    got = portions(leaf({}, pods), verdict())
     assert sum(portion.ppb for portion in got) == PPB
     assert {p.holder for p in got} == {a.holder for a in pods}
 
@@ -149,7 +124,7 @@ def test_portions_always_sum_to_the_whole(
         held(Holder("ns", f"pod-{n}", ""), share / scale, running=running)
         for n, share in enumerate(parts_of_one)
     )
-    got = portions(replace(leaf({}, pods), fault=fault), verdict(state, activity), SETTINGS)
+    got = portions(replace(leaf({}, pods), fault=fault), verdict(state, activity))
     assert sum(portion.ppb for portion in got) == PPB
     assert all(portion.ppb > 0 for portion in got)
     if activity is None:
@@ -158,6 +133,6 @@ def test_portions_always_sum_to_the_whole(
 
 def test_a_portion_is_one_holder_and_one_cause() -> None:
     pods = (held(POD, Fraction(1, 2)), held(OTHER_POD, Fraction(1, 2)))
-    got = portions(leaf({}, pods), verdict(), SETTINGS)
+    got = portions(leaf({}, pods), verdict())
     assert len({(p.holder, p.cause) for p in got}) == len(got) == 4
     assert got[0] == Portion(POD, Cause.USED, PPB // 8)

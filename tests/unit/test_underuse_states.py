@@ -337,6 +337,42 @@ def test_nobody_is_unallocated_and_not_knowing_is_unknown() -> None:
     assert (verdict.state, verdict.reason) == (State.UNKNOWN, "who holds it is not known")
 
 
+MORE = SETTINGS.memory_held_bytes + 1.0
+SERVER = (Process(pid=7, command="nvidia-cuda-mps-server"),)
+
+
+@pytest.mark.parametrize(
+    ("unheld", "orphaned"),
+    [
+        (leaf({Signal.MEMORY_USED: MORE}), True),
+        (leaf({Signal.MEMORY_USED: MORE - 1}), False),
+        (leaf({Signal.SM_ACTIVE: 0.02}), True),
+        (leaf({Signal.SM_ACTIVE: 0.019}), False),
+        (leaf({}), False),
+        (leaf(processes=(Process(pid=7),)), True),
+        (leaf(processes=()), False),
+        (leaf(processes=None), False),
+        (leaf(processes=SERVER), False),
+        (leaf({Signal.MEMORY_USED: MORE}, processes=()), True),
+        (leaf({Signal.MEMORY_USED: MORE}, (held(),)), False),
+        (leaf({Signal.MEMORY_USED: MORE}, None), False),
+        (replace(leaf({Signal.MEMORY_USED: MORE}), fault=Fault.FAILED), False),
+    ],
+)
+def test_something_on_a_gpu_that_nobody_holds_is_orphaned(unheld: Leaf, orphaned: bool) -> None:
+    assert Watched().see(unheld).orphaned is orphaned
+
+
+def test_the_last_work_of_a_pod_that_ended_is_not_orphaned_and_what_stays_is() -> None:
+    gpu = Watched()
+    gpu.see(sm(0.9, MEMORY_USED=MORE), MINUTE)
+    left_over = leaf({Signal.SM_ACTIVE: 0.4, Signal.MEMORY_USED: MORE})
+    assert not gpu.see(left_over).orphaned
+    assert not gpu.see(leaf(QUIET)).orphaned
+    assert not gpu.see(left_over).orphaned
+    assert gpu.see(left_over).orphaned
+
+
 def test_a_faulty_gpu_is_unhealthy_whatever_else_is_known() -> None:
     verdict = Watched().see(replace(sm(0.9), fault=Fault.RESET_REQUIRED))
     assert (verdict.state, verdict.reason) == (State.UNHEALTHY, "the GPU is not healthy: reset required")

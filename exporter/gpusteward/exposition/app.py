@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 _OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 _METHODS: Final = ("GET", "HEAD")
 
-LOST_DEVICES: Final = frozenset({"unknown_error", "no_permission"})
-"""What NVML says where a container lost its devices, as `systemctl daemon-reload` on the host makes it."""
+LOST_DEVICES: Final = frozenset({"unknown_error", "no_permission", "driver_mismatch"})
+"""What NVML says where a container no longer has what its host has: its devices were taken away, as
+`systemctl daemon-reload` on the host makes it, or the library that the container runtime bound into it is of
+the driver before the upgrade. Either comes back with a new container alone."""
 LOST_DEVICES_SECONDS: Final = 300.0
 
 
@@ -144,7 +146,9 @@ class Exposition:
     def _livez(self, _scope: Scope) -> Response:
         """Fails only where a new container would help: not for a driver that hangs or is missing."""
         if self._current is not None and self._lost_devices(self._current.snapshot):
-            return sentence(503, "this container has lost its devices: only a new one has them again")
+            return sentence(
+                503, "this container has lost its devices or library: only a new one has them again"
+            )
         return sentence(200, "ok")
 
     def _lost_devices(self, snapshot: Snapshot) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpusteward.clock import Moment
+
+_MPS_SERVER: Final = "nvidia-cuda-mps-server"
 
 
 class Signal(StrEnum):
@@ -192,8 +194,11 @@ class Process:
 
     @property
     def serves_sharing(self) -> bool:
-        """Whether it only serves those who share the GPU, and stays between them: CUDA's MPS server."""
-        return self.command == "nvidia-cuda-mps-server"
+        """Whether it only serves those who share the GPU, and stays between them: CUDA's MPS server.
+
+        Linux keeps 15 characters of a command (proc_pid_comm(5)), so it may come cut.
+        """
+        return self.command in {_MPS_SERVER, _MPS_SERVER[:15]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,7 @@ class Verdict:
         activity: greatest of that signal and the codec engines, 0 to 1, now; None when not known.
         idle_seconds: how long activity has stayed below the idle threshold; None when not known or not held.
         since: monotonic seconds at which the state began.
+        orphaned: whether something has stayed on it (a process, memory, work) although nobody holds it.
     """
 
     state: State
@@ -128,6 +129,7 @@ class Verdict:
     signal: Signal | None = None
     activity: float | None = None
     idle_seconds: float | None = None
+    orphaned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpusteward.model import Cause, Holder, LeafKind, Portion, State
-from gpusteward.underuse.history import occupied
 from gpusteward.units import PPB, largest_remainder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from gpusteward.config import UnderuseSettings
     from gpusteward.model import Allocation, Leaf, Verdict
 
     _CausesOf: TypeAlias = Callable[[Allocation, int], list[tuple[Cause, int]]]
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 _IDLE = frozenset({State.IDLE_HELD, State.IDLE_EMPTY})
 
 
-def portions(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> tuple[Portion, ...]:
+def portions(leaf: Leaf, verdict: Verdict) -> tuple[Portion, ...]:
     """Where the leaf's money goes now, by the closed list of causes; the parts sum to one billion."""
     nobody = Holder()
     if leaf.fault is not None:
@@ -33,7 +31,7 @@ def portions(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> tuple[
     if leaf.allocations is None:
         return (Portion(nobody, Cause.UNMEASURED, PPB),)
     if not leaf.allocations:
-        cause = Cause.ORPHANED if _in_use(leaf, verdict, settings) else Cause.UNALLOCATED
+        cause = Cause.ORPHANED if verdict.orphaned else Cause.UNALLOCATED
         return (Portion(nobody, cause, PPB),)
     return _by_holder(leaf, lambda allocation, ppb: _causes_of(allocation, ppb, verdict), Cause.UNALLOCATED)
 
@@ -64,9 +62,3 @@ def _by_holder(leaf: Leaf, causes_of: _CausesOf, rest_cause: Cause) -> tuple[Por
     if unheld:
         result.append(Portion(Holder(), rest_cause, unheld))
     return tuple(result)
-
-
-def _in_use(leaf: Leaf, verdict: Verdict, settings: UnderuseSettings) -> bool:
-    """Whether something is on a device that nobody was given: a process, memory held, or work running."""
-    active = verdict.activity is not None and verdict.activity >= settings.idle_activity
-    return active or occupied(leaf, settings)

@@ -56,6 +56,7 @@ class History:
         signal: the activity signal the window was sampled with.
         state: the present state, None before the first verdict.
         since: monotonic seconds at which it began.
+        in_use: for how many samples in a row something was on it while nobody held it.
         candidate: a worse state waiting to be entered, and for how many samples it has held.
     """
 
@@ -69,6 +70,7 @@ class History:
     signal: Signal | None = None
     state: State | None = None
     since: float = 0.0
+    in_use: int = 0
     candidate: tuple[State, int] | None = None
 
 
@@ -154,9 +156,22 @@ def observe(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sa
     if power is not None and empty and still:
         history.floor = power if history.floor is None else min(history.floor, power)
         history.floor_samples += 1
+    history.in_use = _in_use(leaf, history, settings, sample)
     history.reported |= dict.fromkeys(CORROBORATING & leaf.signals.keys(), now)
     since = now - settings.underused_window_seconds
     history.reported = {signal: last for signal, last in history.reported.items() if last > since}
+
+
+def _in_use(leaf: Leaf, history: History, settings: UnderuseSettings, sample: Sample) -> int:
+    """For how many samples something has been on a device that nobody was given: a process, memory, work.
+
+    The sample in which a pod ends still holds its last work, and its memory goes a moment later; so one
+    sample says nothing, but for the first of all, before which there is no pod that was seen.
+    """
+    active = sample.activity is not None and sample.activity >= settings.idle_activity
+    if leaf.allocations != () or leaf.fault is not None or not (active or occupied(leaf, settings)):
+        return 0
+    return settings.enter_samples if history.state is None else history.in_use + 1
 
 
 def _add(buckets: deque[Bucket], sample: Sample, now: float) -> None:

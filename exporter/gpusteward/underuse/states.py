@@ -60,6 +60,7 @@ def judge(leaf: Leaf, history: History, settings: UnderuseSettings, at: Moment, 
         signal=signal,
         activity=activity,
         idle_seconds=history.quiet if quiet else None,
+        orphaned=history.in_use >= settings.enter_samples,
     )
 
 

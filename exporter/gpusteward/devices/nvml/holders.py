@@ -127,12 +127,13 @@ def allocations(processes: tuple[Process, ...] | None, *, visible: bool) -> tupl
         visible: whether processes of the host can be seen from here.
 
     Returns:
-        Empty when nobody holds it: nothing runs there, or only what is left of processes that are gone.
-        None when it is not known.
+        Empty when nobody holds it: nothing runs there, or only what is left of processes that are gone, or
+        an MPS server, which stays when its clients have ended. None when it is not known.
     """
     if processes is None or not visible:
         return None
-    holders = sorted({Holder(process.user, process.command) for process in processes if process.command})
+    holding = (process for process in processes if process.command and not process.serves_sharing)
+    holders = sorted({Holder(process.user, process.command) for process in holding})
     return tuple(
         Allocation(holder, Fraction(1, len(holders)), running=True, kind=HolderKind.PROCESS)
         for holder in holders

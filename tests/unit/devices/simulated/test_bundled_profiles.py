@@ -103,7 +103,7 @@ def first_page() -> dict[tuple[str, str, str], tuple[Device, Verdict, frozenset[
                 for leaf in gpu.leaves:
                     history = histories.setdefault(leaf.device.key, History())
                     verdict = judge(leaf, history, rules, at, STEP)
-                    causes = frozenset(portion.cause for portion in portions(leaf, verdict, rules))
+                    causes = frozenset(portion.cause for portion in portions(leaf, verdict))
                     page[node.node, leaf.device.gpu, leaf.device.gi] = (leaf.device, verdict, causes)
     return page
 
