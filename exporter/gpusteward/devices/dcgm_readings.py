@@ -183,6 +183,7 @@ class _Gpu:
         for name, spelled in (
             ("gpu", ("gpu",)),
             ("pci", ("pci_bus_id",)),
+            ("device", ("device",)),
             ("model", MODEL_LABELS),
             ("driver", DRIVER_LABELS),
         ):
@@ -226,6 +227,7 @@ class _Gpu:
                 for gi in sorted(self.instances, key=lambda gi: (_number(gi), gi))
             ),
             allocations=self.whole.allocations() if holders_known and not mig else None,
+            device=self._said("device"),
             sharing="vgpu" if any(leaf.virtual for leaf in (self.whole, *self.instances.values())) else "",
         )
 

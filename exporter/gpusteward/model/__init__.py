@@ -21,6 +21,7 @@ from gpusteward.model.devices import (
     Signal,
     Signals,
 )
+from gpusteward.model.holdings import AttributionError, HeldDevice, Holdings, KubeletDevices
 from gpusteward.model.judgement import (
     WASTE,
     AttributedGpu,
@@ -47,6 +48,7 @@ __all__ = [
     "WASTE",
     "Allocation",
     "AttributedGpu",
+    "AttributionError",
     "Basis",
     "CapacityType",
     "Cause",
@@ -59,9 +61,12 @@ __all__ = [
     "Fault",
     "GpuReading",
     "GpuSnapshot",
+    "HeldDevice",
     "Holder",
     "HolderKind",
+    "Holdings",
     "InstanceReading",
+    "KubeletDevices",
     "Leaf",
     "LeafKind",
     "LeafSnapshot",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpusteward.clock import Moment
+    from gpusteward.model.holdings import Holdings
 
 _MPS_SERVER: Final = "nvidia-cuda-mps-server"
 
@@ -239,6 +240,7 @@ class GpuReading:
         fault: why the GPU is not healthy; None when it is.
         sharing: how replicas share it (`time-slicing`, `mps`, `vgpu`); empty = exclusive or unknown.
         processes: what runs on a whole GPU; empty = nothing; None = not known.
+        device: name of its device file, `nvidia0`; empty when the source does not say.
         xids: XID errors that happened since the sample before, in order; None where the source cannot tell
             events (then LAST_XID may hold the last one).
     """
@@ -255,6 +257,7 @@ class GpuReading:
     fault: Fault | None = None
     sharing: str = ""
     processes: tuple[Process, ...] | None = None
+    device: str = ""
     xids: tuple[int, ...] | None = None
 
 
@@ -306,6 +309,7 @@ class Readings:
         nodes: in the order of their names.
         skipped: how many inputs were left out of this sample, by reason (a bad line, say).
         errors: failed driver calls of this sample, by (call, code name); they cost only their own value.
+        holdings: what the kubelet says of holders; None where none is asked.
     """
 
     at: Moment
@@ -313,3 +317,4 @@ class Readings:
     nodes: tuple[NodeReadings, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    holdings: Holdings | None = None
