@@ -1,20 +1,22 @@
 """The pipeline: readings in, snapshot out, in one function. The order of the stages is stated here only.
 
-    read → attribute → price → judge → sum up process holders → charge → snapshot
+    read → hold (as the kubelet says) → attribute → price → judge → sum up process holders → charge → snapshot
 
 Pure but for the memory of what was seen before (rosters, histories, the meter).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gpusteward.attribution import Roster, attribute, unread
+from gpusteward.attribution import Roster, attribute, unread, with_holders
 from gpusteward.meter import Interval, Meter
 from gpusteward.metrics.budget import process_seats
 from gpusteward.model import (
     AttributedGpu,
+    AttributionError,
     CapacityType,
     GpuSnapshot,
     Leaf,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from gpusteward.clock import Moment
     from gpusteward.config import Config, NodeSettings
-    from gpusteward.model import CollectHealth, Readings
+    from gpusteward.model import CollectHealth, Holdings, Readings
     from gpusteward.pricing import PriceBook
 
 FORGET_NODE_SECONDS = 15 * 60.0
@@ -81,6 +83,8 @@ class Pipeline:
         self._histories: dict[tuple[str, str, str], History] = {}
         self._meter = Meter(config.metrics.ended_holder_seconds)
         self._processes = ProcessHolders(config.metrics.ended_holder_seconds)
+        self._holdings: Holdings | None = None
+        self._unattributed: Counter[AttributionError] = Counter()
 
     @property
     def book(self) -> PriceBook:
@@ -95,6 +99,7 @@ class Pipeline:
 
     def take(self, readings: Readings, health: CollectHealth) -> Snapshot:
         """The snapshot of a good sample."""
+        readings = self._with_holders(readings)
         read = {node.node: node for node in readings.nodes}
         for name in read:
             self._nodes.setdefault(name, _Node()).last_read = readings.at.monotonic
@@ -103,12 +108,36 @@ class Pipeline:
         self._processes.begin(seats, readings.at.monotonic)
         nodes = tuple(self._node(name, read.get(name), readings.at) for name in sorted(self._nodes))
         self._forget(readings.at.monotonic)
-        return Snapshot(at=readings.at, source=readings.source, mode=self.mode, nodes=nodes, health=health)
+        return Snapshot(
+            at=readings.at, source=readings.source, mode=self.mode, nodes=nodes, health=self._told(health)
+        )
 
     def miss(self, at: Moment, source: str, health: CollectHealth) -> Snapshot:
         """The snapshot of a sample that gave nothing: known devices go on costing, as unmeasured."""
         nodes = tuple(self._node(name, None, at) for name in sorted(self._nodes))
-        return Snapshot(at=at, source=source, mode=self.mode, nodes=nodes, health=health)
+        return Snapshot(at=at, source=source, mode=self.mode, nodes=nodes, health=self._told(health))
+
+    def _with_holders(self, readings: Readings) -> Readings:
+        """The readings with the kubelet's holders; what could not be attributed is counted."""
+        attributed = with_holders(readings)
+        self._holdings = readings.holdings
+        self._unattributed.update(attributed.errors)
+        return attributed.readings
+
+    def _told(self, health: CollectHealth) -> CollectHealth:
+        """The health with what is known of holders."""
+        holdings = self._holdings
+        if holdings is None:
+            return health
+        devices = holdings.devices
+        return replace(
+            health,
+            attribution_errors={
+                reason: holdings.errors.get(reason, 0) + self._unattributed[reason]
+                for reason in AttributionError
+            },
+            holders_at=None if devices is None else devices.at.wall,
+        )
 
     def _node(self, name: str, readings: NodeReadings | None, at: Moment) -> NodeSnapshot:
         """One node through all the stages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpusteward.config import (
@@ -17,6 +18,7 @@ from gpusteward.devices.dcgm import DcgmSource
 from gpusteward.devices.nvml.source import NvmlSource
 from gpusteward.devices.released import PausableSource
 from gpusteward.devices.simulated import SimulatedSource
+from gpusteward.devices.with_kubelet import SourceWithKubelet
 from gpusteward.kube.driver_hold import DriverHold
 from gpusteward.kube.node_client import ApiServer, NodeClient
 
@@ -38,9 +40,37 @@ def simulated_source(config: Config, epoch: Moment) -> DeviceSource:
 def real_source(config: Config, clock: Clock) -> DeviceSource:
     """This machine's GPUs, from the source that the config names, or by trying them in turn.
 
+    In a pod, or where the config asks for it, the kubelet says who holds them.
+
     Raises:
         ConfigError: its address cannot be used.
     """
+    source = _devices(config, clock)
+    enabled = config.kubelet.enabled
+    if enabled == "always" or (enabled == "auto" and in_cluster()):
+        return _beside_kubelet(source, config, clock)
+    return source
+
+
+def _beside_kubelet(source: DeviceSource, config: Config, clock: Clock) -> DeviceSource:
+    # gRPC takes more memory than most of the agent: imported only where there is a kubelet.
+    from gpusteward.kube.podresources.answers import GpuResources  # noqa: PLC0415 - see above
+    from gpusteward.kube.podresources.client import PodResourcesClient  # noqa: PLC0415 - see above
+    from gpusteward.kube.podresources.watch import Asking, HoldingsWatch  # noqa: PLC0415 - see above
+
+    settings = config.kubelet
+    asking = Asking(
+        node=config.node.name or environment_node_name(),
+        resources=GpuResources(settings.resources),
+        every_seconds=settings.interval_seconds,
+        demanded=settings.enabled == "always",
+    )
+    watch = HoldingsWatch(PodResourcesClient(Path(settings.socket)), asking, clock, random.random)
+    watch.start()
+    return SourceWithKubelet(source, watch)
+
+
+def _devices(config: Config, clock: Clock) -> DeviceSource:
     stated = config.node.name or environment_node_name()
     node = stated or socket.gethostname()
     dcgm = DcgmSource(config.dcgm, node, certain=bool(stated))

@@ -359,6 +359,16 @@ NVML_ERRORS = Metric(
     "nvml_errors_total", _C, _AGENT, "calls",
     "Driver calls that failed, by call and NVML's name of the error; each costs only its own value.",
     "for a call that did not fail", ("call", "code"))
+ATTRIBUTION_ERRORS = Metric(
+    "attribution_errors_total", _C, _AGENT, "errors",
+    "What kept a holder from being known, by reason: failed questions to the kubelet, and in each sample the "
+    "device ids that could not be put on a GPU. docs/kubelet.md has a next step for each reason.",
+    "where no kubelet is asked", ("reason",))
+ATTRIBUTION_TIMESTAMP = Metric(
+    "attribution_timestamp_seconds", _G, _AGENT, "seconds since the epoch",
+    "When the kubelet gave the answer that holders are taken from. While it fails, its last answer is kept "
+    "for 60 s; then holders are unknown.",
+    "while holders are unknown, or where no kubelet is asked")
 CONFIG_RELOAD_SUCCESS = Metric(
     "config_reload_success", _G, _AGENT, "1 or 0",
     "Whether the last reload of the config was accepted; the old one runs on if not.", "")

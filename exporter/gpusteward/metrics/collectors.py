@@ -76,6 +76,9 @@ def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
         sheet.put(c.SOURCE_SKIPPED, (reason,), count)
     for call, count in sorted(health.errors.items()):
         sheet.put(c.NVML_ERRORS, call, count)
+    for reason, count in (health.attribution_errors or {}).items():
+        sheet.put(c.ATTRIBUTION_ERRORS, (reason,), count)
+    sheet.put(c.ATTRIBUTION_TIMESTAMP, (), health.holders_at)
     sheet.put(c.COLLECTOR_STUCK, (), None if health.stuck is None else float(health.stuck))
 
 

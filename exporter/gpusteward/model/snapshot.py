@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from gpusteward.clock import Moment
     from gpusteward.model.devices import Device, Fault, GpuReading, Holder, NodeFacts, Signal
+    from gpusteward.model.holdings import AttributionError
     from gpusteward.model.judgement import Cause, Leaf, Portion, State, Verdict
     from gpusteward.model.money import NodeRate, Rate
 
@@ -151,6 +152,8 @@ class CollectHealth:
         failing_since: monotonic seconds of the first of the cycles in a row that failed for this reason; None
             on success.
         stuck: whether a driver call that never returned is being waited out; None where that cannot be.
+        attribution_errors: what could not be attributed so far, by reason; None where no kubelet is asked.
+        holders_at: Unix time of the kubelet's answer that holders are taken from; None while there is none.
     """
 
     success: bool
@@ -163,6 +166,8 @@ class CollectHealth:
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failing_since: float | None = None
     stuck: bool | None = None
+    attribution_errors: Mapping[AttributionError, int] | None = None
+    holders_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
