@@ -43,10 +43,11 @@ def config(kubelet: FakeKubelet, source: str, sources: str = "") -> str:
 
 
 def holders(series: Series) -> dict[str, float]:
-    """Shares of all devices, by uuid, instance and pod."""
+    """Shares of pods, by uuid, instance and pod."""
     return {
         "{uuid} {gi} {pod}".format(**labels): value(series, "gpu_allocation_share", **labels)
         for labels in labels_of(series, "gpu_allocation_share")
+        if labels["pod"]
     }
 
 
@@ -114,9 +115,9 @@ def test_gkes_ids_find_the_instances_of_a_dcgm_page(kubelet: FakeKubelet, tmp_pa
     sources = f"sources: {{dcgm: {{file: {file}}}}}\n"
     with agent_with(config(kubelet, "dcgm", sources), tmp_path) as agent:
         series = parsed(agent.wait_for(r'^gpusteward_gpu_allocation_share{.*pod="train"').encode())
-    assert [(label["gi"], label["pod"]) for label in labels_of(series, "gpu_allocation_share")] == [
-        ("2", "train")
-    ], "and not the pod that the page names for the other one"
+    assert [key.split(" ", 1)[1] for key in holders(series)] == ["2 train"], (
+        "and not the pod that the page names for the other instance"
+    )
 
 
 def test_in_a_pod_without_the_socket_the_pages_own_pods_stand_and_the_cause_is_said(tmp_path: Path) -> None:
@@ -129,9 +130,7 @@ def test_in_a_pod_without_the_socket_the_pages_own_pods_stand_and_the_cause_is_s
     with agent_with(text, tmp_path, pod) as agent:
         page = agent.wait_for(r'^gpusteward_attribution_errors_total{reason="socket_absent"} [1-9]')
         agent.wait_for_log("mount the host's /var/lib/kubelet/pod-resources into the pod")
-    assert [label["pod"] for label in labels_of(parsed(page.encode()), "gpu_allocation_share")] == [
-        "vllm-agg-0-vllmdecodeworker-s65j5"
-    ]
+    assert [key.split()[1] for key in holders(parsed(page.encode()))] == ["vllm-agg-0-vllmdecodeworker-s65j5"]
 
 
 def test_on_a_plain_host_no_kubelet_is_asked(tmp_path: Path) -> None:

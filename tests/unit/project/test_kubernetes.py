@@ -13,6 +13,7 @@ import yaml
 
 import gpusteward
 from gpusteward.config import Config
+from gpusteward.model import AttributionError
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "k8s" / "monitoring"
@@ -175,6 +176,33 @@ def test_the_agent_asks_for_no_privilege_and_fits_the_strictest_profile_of_its_n
     assert not any("hostPath" in volume for volume in pod["volumes"])
     assert {"memory", "cpu"} <= container["resources"]["requests"].keys()
     assert "memory" in container["resources"]["limits"]
+
+
+def test_the_agent_that_asks_the_kubelet_is_root_for_its_socket_and_gains_nothing_else() -> None:
+    overlay = yaml.safe_load((ROOT / "k8s" / "monitoring-kubelet" / "kustomization.yaml").read_text())
+    namespace, daemonset = (yaml.safe_load(patch["patch"]) for patch in overlay["patches"])
+    pod = daemonset["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = container["volumeMounts"]
+    (volume,) = pod["volumes"]
+
+    assert overlay["resources"] == ["../monitoring"]
+    assert [patch["target"]["name"] for patch in overlay["patches"]] == ["gpusteward", "gpusteward-agent"]
+    assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
+    assert daemonset["metadata"]["name"] == only("DaemonSet", "agent.yaml")["metadata"]["name"]
+    assert pod.keys() == {"securityContext", "containers", "volumes"}
+    assert pod["securityContext"] == {"runAsNonRoot": False, "runAsUser": 0, "runAsGroup": 0}
+    assert container.keys() == {"name", "volumeMounts"}
+    assert container["name"] == agent_container()["name"]
+    assert mount == {"name": volume["name"], "mountPath": volume["hostPath"]["path"], "readOnly": True}
+    assert Path(Config().kubelet.socket).parent == Path(mount["mountPath"])
+    assert volume["hostPath"]["type"] == "Directory"
+
+
+def test_every_reason_why_a_holder_is_unknown_has_its_row_with_a_next_step() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.+\|.+\|$", (ROOT / "docs/kubelet.md").read_text(), flags=re.MULTILINE)
+
+    assert rows == [reason.value for reason in AttributionError]
 
 
 @pytest.mark.parametrize("file", ["agent.yaml", "dcgm-exporter.yaml"])

@@ -54,7 +54,7 @@ HINTS: Final = {
     AttributionError.SOCKET_ABSENT: "mount the host's /var/lib/kubelet/pod-resources into the pod, or "
     "set kubelet.socket where the kubelet has another --root-dir",
     AttributionError.PERMISSION_DENIED: "the kubelet's socket is root's alone: run the agent as user 0, as "
-    "k8s/monitoring/kubelet does",
+    "k8s/monitoring-kubelet does",
     AttributionError.RESTARTING: "nothing while the kubelet restarts; if it lasts, read the kubelet's log",
     AttributionError.RATE_LIMITED: "find what else asks this socket often: all its clients share one limit",
     AttributionError.TIMEOUT: "see whether the node is overloaded, and read the kubelet's log",
