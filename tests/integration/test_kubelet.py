@@ -94,6 +94,19 @@ def test_pods_come_and_go_over_nvml_and_a_kubelet_that_is_away_frees_no_gpu(
             agent.wait_for_log("the kubelet says again who holds the GPUs")
 
 
+def test_gkes_ids_name_device_files_and_not_places_in_nvmls_order(
+    kubelet: FakeKubelet, library: Path, tmp_path: Path
+) -> None:
+    with FakeNvml(tmp_path / "machine", [A10G, A10G], library=library) as fake:
+        fake.set_gpu(0, minor=1)
+        fake.set_gpu(1, minor=0)
+        kubelet.listed = listing(("ml", "train", "main", "nvidia1/vgpu0"))
+        kubelet.offered = offering("nvidia0/vgpu0", "nvidia0/vgpu1", "nvidia1/vgpu0", "nvidia1/vgpu1")
+        with agent_with(config(kubelet, "nvml"), tmp_path, fake.env()) as agent:
+            series = parsed(agent.wait_for(r'^gpusteward_gpu_allocation_share{.*pod="train"').encode())
+        assert holders(series) == {f"{fake.gpu(0).uuid}  train": 0.5}
+
+
 def test_the_kubelet_says_who_holds_the_gpus_of_a_page_without_pods(
     kubelet: FakeKubelet, tmp_path: Path
 ) -> None:

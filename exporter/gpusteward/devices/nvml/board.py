@@ -47,6 +47,7 @@ class Board:
 
     Attributes:
         bus_id, uuid, model: identity.
+        minor: number of its device file; None = it was not told.
         index: where it was enumerated last.
         mig: whether MIG was on.
         instances: as read last; their identity outlives a fault of the GPU.
@@ -58,6 +59,7 @@ class Board:
         self.bus_id = bus_id
         self.uuid = uuid
         self.model = model
+        self.minor: int | None = None
         self.index = -1
         self.mig = False
         self.instances: list[Instance] = []

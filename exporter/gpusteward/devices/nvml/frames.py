@@ -56,6 +56,7 @@ class Gpu(msgspec.Struct, array_like=True):
         signals: of a GPU with MIG on only what belongs to the board.
         processes: on a whole GPU; None = not known.
         xids: since the sample before; None = the board cannot tell.
+        minor: number of its device file, /dev/nvidia<minor>; None = not known.
     """
 
     index: int
@@ -68,6 +69,7 @@ class Gpu(msgspec.Struct, array_like=True):
     instances: list[Instance]
     processes: list[RunningProcess] | None
     xids: list[int] | None
+    minor: int | None = None
 
 
 class Sample(msgspec.Struct, tag="sample"):

@@ -67,6 +67,7 @@ class Translator:
             allocations=self._held(processes),
             fault=_FAULTS.get(gpu.code, Fault.UNREADABLE) if gpu.code else None,
             processes=processes,
+            device="" if gpu.minor is None else f"nvidia{gpu.minor}",
             xids=None if gpu.xids is None else tuple(gpu.xids),
         )
 

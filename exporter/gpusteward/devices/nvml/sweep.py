@@ -98,6 +98,8 @@ class Sweep:
         self._events.register(board.bus_id, handle, board.support)
         modes = calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
         board.set_mig(on=modes is not None and modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
+        if board.minor is None:
+            board.minor = calls.ask(board.support, nvml.nvmlDeviceGetMinorNumber, handle)
         board.divisions += self._events.divided(board.bus_id)
         signals = board.read(calls, self._gpm, handle, at)
         frame = self._frame(
@@ -119,4 +121,5 @@ class Sweep:
             instances=instances,
             processes=None,
             xids=self._events.xids(board.bus_id),
+            minor=board.minor,
         )

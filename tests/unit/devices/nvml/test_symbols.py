@@ -40,6 +40,7 @@ CALLS = {
     "nvmlDeviceGetHandleByIndex_v2": (525, DEVICE),
     "nvmlDeviceGetPciInfo_v3": (525, DEVICE),
     "nvmlDeviceGetUUID": (525, DEVICE),
+    "nvmlDeviceGetMinorNumber": (525, DEVICE),
     "nvmlDeviceGetName": (525, DEVICE),
     "nvmlDeviceGetFieldValues": (525, FIELD_VALUES),
     "nvmlDeviceGetPowerUsage": (525, DEVICE),
