@@ -86,10 +86,12 @@ class _Ids:
 
     def __init__(self, devices: KubeletDevices) -> None:
         self._claimed = devices.claimed
-        self._seats = _seats(devices.advertised or ())
+        offered = [parse_device_id(text) for text in devices.advertised or ()]
+        self._seats = _seats(offered)
         self._held: dict[Place, list[tuple[DeviceId, Holder]]] = defaultdict(list)
         self._found: set[Place] = set()
         self._left_to_the_source = False
+        self._met = False
         self._errors: Counter[AttributionError] = Counter()
         for device in devices.held:
             device_id = parse_device_id(device.device_id)
@@ -97,17 +99,24 @@ class _Ids:
                 self._errors[AttributionError.DEVICE_ID_UNREADABLE] += 1
             else:
                 self._held[device_id.place].append((device_id, device.holder))
+        self._places = {one.place for one in offered if one is not None} | self._held.keys()
         self._unreadable = self._errors.total() > 0
         if devices.claimed:
             self._errors[AttributionError.CLAIMS_NOT_READ] += 1
 
     def on(self, node: NodeReadings) -> NodeReadings:
-        """The node with the holders that the ids name."""
-        return replace(node, gpus=tuple(self._gpu(gpu) for gpu in node.gpus))
+        """The node with the holders that the ids name.
+
+        Where none of the kubelet's devices is on it, it is another kubelet's node: nothing is known of it.
+        """
+        told = replace(node, gpus=tuple(self._gpu(gpu) for gpu in node.gpus))
+        return told if self._met or self._left_to_the_source or not self._places else _unknown(node)
 
     def errors(self) -> Mapping[AttributionError, int]:
         """What could not be attributed, once every node was done."""
         lost = sum(len(held) for place, held in self._held.items() if self._is_lost(place))
+        if self._places and not (self._met or self._left_to_the_source):
+            lost = max(lost, len(self._places))
         return self._errors + Counter({AttributionError.DEVICE_NOT_SEEN: lost})
 
     def _is_lost(self, place: Place) -> bool:
@@ -137,6 +146,7 @@ class _Ids:
 
     def _taken(self, *places: Place) -> list[tuple[DeviceId, Holder]]:
         """What is held of a device under any of its names."""
+        self._met = self._met or not self._places.isdisjoint(places)
         found = [place for place in places if place in self._held]
         self._found.update(found)
         return [held for place in found for held in self._held[place]]
@@ -168,11 +178,10 @@ def _fitted(shares: Mapping[Holder, Fraction]) -> tuple[Allocation, ...]:
     return tuple(Allocation(holder, share / total) for holder, share in sorted(shares.items()))
 
 
-def _seats(advertised: Iterable[str]) -> dict[Place, set[int]]:
+def _seats(offered: Iterable[DeviceId | None]) -> dict[Place, set[int]]:
     """The seats on offer of each shared device."""
     seats: dict[Place, set[int]] = defaultdict(set)
-    for text in advertised:
-        device_id = parse_device_id(text)
+    for device_id in offered:
         if device_id is not None and device_id.seat is not None:
             seats[device_id.place].add(device_id.seat)
     return dict(seats)

@@ -12,6 +12,7 @@ from gpusteward.config.environment import (
     environment_service_account,
     in_cluster,
 )
+from gpusteward.config.kubelet import KubeletSettings
 from gpusteward.config.listen import ListenAddress, parse_listen
 from gpusteward.config.load import load, parse, warnings
 from gpusteward.config.reload import ConfigWatch, restart_needed
@@ -20,7 +21,6 @@ from gpusteward.config.settings import (
     BookEntry,
     Config,
     DcgmSettings,
-    KubeletSettings,
     MetricsSettings,
     NodeSettings,
     NvmlSettings,

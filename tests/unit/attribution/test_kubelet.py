@@ -100,7 +100,7 @@ def test_gke_names_the_device_file_which_wins_over_the_index() -> None:
 
 
 def test_a_gpu_of_no_index_has_no_device_file_to_be_guessed() -> None:
-    (gpu,), errors = told([GpuReading(uuid=uuid(0))], [("nvidia0", POD)])
+    (gpu,), errors = told([GpuReading(uuid=uuid(0))], [("nvidia0", POD)], [uuid(0)])
     assert gpu.allocations == ()
     assert errors == {AttributionError.DEVICE_NOT_SEEN: 1}
 
@@ -192,7 +192,7 @@ def test_a_page_without_mig_uuids_keeps_its_own_word_where_the_kubelet_names_not
 
 def test_a_layout_changed_under_a_pod_leaves_an_id_that_is_not_seen() -> None:
     gpu = divided(0, InstanceReading(gi="1", mig_uuid=uuid(1, "MIG")))
-    (got,), errors = told([gpu], [(uuid(9, "MIG"), POD)])
+    (got,), errors = told([gpu], [(uuid(9, "MIG"), POD)], [uuid(1, "MIG")])
     assert got.instances[0].allocations == ()
     assert errors == {AttributionError.DEVICE_NOT_SEEN: 1}
 
@@ -260,6 +260,18 @@ def test_a_kubelet_of_no_node_on_the_page_changes_nothing_and_misses_nothing() -
     got = with_holders(readings)
     assert got.readings == readings
     assert got.errors == {}
+
+
+def test_a_source_that_reads_another_kubelets_node_is_told_nothing() -> None:
+    (gpu,), errors = told([whole(0, (held(),))], [], [uuid(7), uuid(8)])
+    assert gpu.allocations is None
+    assert errors == {AttributionError.DEVICE_NOT_SEEN: 2}
+
+
+def test_a_gpu_that_is_not_on_offer_beside_one_that_is_is_nobodys() -> None:
+    gpus, errors = told([whole(0), whole(1)], [], [uuid(0)])
+    assert [gpu.allocations for gpu in gpus] == [(), ()]
+    assert errors == {}
 
 
 # --- always -------------------------------------------------------------------------------------------------
