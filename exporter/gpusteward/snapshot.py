@@ -115,7 +115,8 @@ class Pipeline:
     def miss(self, at: Moment, source: str, health: CollectHealth) -> Snapshot:
         """The snapshot of a sample that gave nothing: known devices go on costing, as unmeasured."""
         nodes = tuple(self._node(name, None, at) for name in sorted(self._nodes))
-        return Snapshot(at=at, source=source, mode=self.mode, nodes=nodes, health=self._told(health))
+        told = replace(self._told(health), holders_at=None)  # of what was not read no holder is known
+        return Snapshot(at=at, source=source, mode=self.mode, nodes=nodes, health=told)
 
     def _with_holders(self, readings: Readings) -> Readings:
         """The readings with the kubelet's holders; what could not be attributed is counted."""

@@ -164,6 +164,7 @@ def test_what_could_not_be_attributed_is_counted_over_all_samples_and_every_reas
     assert value(series, "attribution_timestamp_seconds") == T0.wall
     missed = node.pipeline.miss(node.at.plus(5.0), "nvml", HEALTH)
     assert missed.health.attribution_errors == snapshot.health.attribution_errors
+    assert missed.health.holders_at is None
 
 
 def test_where_no_kubelet_is_asked_nothing_is_said_of_it() -> None:
