@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from gpusteward.devices.nvml.frames import RunningProcess
 from gpusteward.devices.nvml.holders import HOST_PID_NAMESPACE, PROC, Processes, UserNames, allocations
-from gpusteward.model import Process
+from gpusteward.model import Holder, Process
 
 
 def test_a_user_is_looked_up_once() -> None:
@@ -113,3 +116,32 @@ def test_holders_of_nothing_known_are_not_known() -> None:
     assert allocations(None, visible=True) is None
     assert allocations((), visible=True) == ()
     assert allocations((Process(pid=1),), visible=True) == ()
+
+
+def test_an_mps_server_holds_nothing_and_its_client_holds_all() -> None:
+    server = Process(pid=1, user="root", command="nvidia-cuda-mps-server")
+    client = Process(pid=2, user="alice", command="python")
+    assert allocations((server,), visible=True) == ()
+    (allocation,) = allocations((server, client), visible=True) or ()
+    assert (allocation.holder, allocation.share) == (Holder("alice", "python"), Fraction(1))
+
+
+@pytest.mark.parametrize("command", ["nvidia-cuda-mp", "nvidia-cuda-mps-", "my-nvidia-cuda-mps-server"])
+def test_a_command_that_is_nearly_an_mps_servers_holds_like_any_other(command: str) -> None:
+    (allocation,) = allocations((Process(pid=1, user="bob", command=command),), visible=True) or ()
+    assert allocation.holder == Holder("bob", command)
+
+
+def test_an_mps_server_is_known_by_the_name_that_linux_leaves_of_it(tmp_path: Path) -> None:
+    """Linux cuts the name of a command; the real /proc shows how."""
+    program = tmp_path / "nvidia-cuda-mps-server"
+    program.symlink_to(shutil.which("cat") or "/bin/cat")
+    running = subprocess.Popen([str(program)], stdin=subprocess.PIPE)
+    processes = Processes(PROC, UserNames(lambda _uid: "root"))
+    processes.visible = True
+    try:
+        (server,) = processes.describe([RunningProcess(running.pid, 5)])
+    finally:
+        running.communicate()
+    assert server.command == "nvidia-cuda-mps"
+    assert server.serves_sharing
