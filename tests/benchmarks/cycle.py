@@ -166,9 +166,15 @@ def _newcomer() -> Iterator[Line]:
             at_once[phase] = max(at_once.get(phase, 0), len(own))
             seen |= own
     broken = {line for line in before - after if ",pod=" not in line}
-    yield Line("new series of a pod while its image is pulled", at_once["pulling"], "series", 8)
-    yield Line("… once it works", at_once["working"], "series", 8, note="its not_running counters are kept")
-    yield Line("… once it idles", at_once["idle"], "series", 8, note="after 40 min of work")
+    yield Line("series of a new pod while its image is pulled", at_once["pulling"], "series", 8)
+    yield Line(
+        "series of a new pod once it works",
+        at_once["working"],
+        "series",
+        8,
+        note="its not_running counters are kept",
+    )
+    yield Line("series of a new pod once it idles", at_once["idle"], "series", 8, note="after 40 min of work")
     yield Line("… over all its life", len(seen), "series", note="most are never there together")
     yield Line("device series that it broke", len(broken), "series", 0)
 
