@@ -26,6 +26,7 @@ def sections(pace: Pace) -> Iterator[tuple[str, list[Line]]]:
     yield (
         "One process, simulated",
         [
+            *cycle.windows(pace.churn_step),
             *cycle.churn(pace.churn_step),
             *cycle.series(),
             *cycle.stages(pace.cycles),

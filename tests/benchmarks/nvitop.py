@@ -68,8 +68,8 @@ def _its_own(theirs: Exporter) -> Iterator[Line]:
     yield Line("page, text: size", len(page.encode()) / 1024, "KiB")
     yield Line("NVML calls", theirs.calls_per_minute, "a minute", note=most_called(theirs.calls))
     yield Line("processor", sum(theirs.usage.cpu), "% of a core", note=f"over {theirs.usage.seconds:.0f} s")
+    yield Line("memory", theirs.usage.alone, "MiB", note="PSS if no other Python ran here")
     yield Line("memory, PSS", sum(theirs.usage.pss), "MiB")
-    yield Line("memory, RSS", sum(theirs.usage.rss), "MiB")
 
 
 def _compared(ours: Exporter, theirs: Exporter) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.agents import agent_with
 from tests.benchmarks.scraping import AS_PROMETHEUS, ASKS, scrape
 from tests.benchmarks.table import Line, quantile
-from tests.soak.memory import memory_kib
+from tests.soak.memory import pss_kib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,16 +63,16 @@ class Usage:
     Attributes:
         seconds: how long they were watched.
         cpu: per cent of a core, of each process, the parent first.
+        alone: MiB of all at the end, as PSS would be if no others mapped the same files.
         pss: MiB of each at the end.
-        rss: MiB of each at the end; what they share is in it more than once.
         fresh: seconds of each page.
         pages: their texts.
     """
 
     seconds: float
     cpu: list[float]
+    alone: float
     pss: list[float]
-    rss: list[float]
     fresh: list[float]
     pages: list[str]
 
@@ -91,9 +91,8 @@ def watch(pace: Pace, pid: int, address: str) -> Usage:
     elapsed = time.monotonic() - began
     assert _family(pid) == watched, "a child came or went while it was watched"
     cpu = [100 * (_cpu_seconds(each) - used) / elapsed for each, used in zip(watched, before, strict=True)]
-    memory = [memory_kib(each) for each in watched]
-    pss, rss = ([kinds[kind] / _KIB_PER_MIB for kinds in memory] for kind in ("Pss", "Rss"))
-    return Usage(elapsed, cpu, pss, rss, fresh, pages)
+    pss = [pss_kib(each) / _KIB_PER_MIB for each in watched]
+    return Usage(elapsed, cpu, _alone_kib(watched) / _KIB_PER_MIB, pss, fresh, pages)
 
 
 def starts(pace: Pace) -> Iterator[Line]:
@@ -135,10 +134,9 @@ def usage(used: Usage) -> Iterator[Line]:
     note = f"over {used.seconds:.0f} s, 5 s sampling"
     yield Line("processor", sum(used.cpu), "% of a core", 2.0, note=note)
     yield from _apart(used.cpu, "% of a core")
-    yield Line("memory, PSS", sum(used.pss), "MiB", 64.0)
+    yield Line("memory", used.alone, "MiB", 64.0, note="PSS if no other Python ran here")
+    yield Line("memory, PSS", sum(used.pss), "MiB", note="part of the files is counted to other Pythons")
     yield from _apart(used.pss, "MiB")
-    twice = "counts twice what the two share" if len(used.rss) > 1 else ""
-    yield Line("memory, RSS", sum(used.rss), "MiB", note=twice)
 
 
 def _apart(figures: list[float], unit: str) -> Iterator[Line]:
@@ -162,6 +160,29 @@ def _family(pid: int) -> list[int]:
     """The process and its children, whichever of its threads started them."""
     listed = [file.read_text(encoding="ascii") for file in Path(f"/proc/{pid}/task").glob("*/children")]
     return [pid, *sorted(int(child) for child in " ".join(listed).split())]
+
+
+def _alone_kib(pids: list[int]) -> float:
+    """Memory of these processes if no others mapped their files; see proc(5), smaps.
+
+    Of each stretch of a file the largest resident part of one of them counts, once: they run the same
+    programs, so that what one has resident of it the other has too, or has not at all.
+    """
+    own = 0.0
+    files: dict[str, float] = {}
+    for pid in pids:
+        stretch, resident = "", 0.0
+        for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+            name, _, rest = line.partition(" ")
+            if not name.endswith(":"):  # a mapping: addresses, permissions, offset, device, inode, path
+                stretch = " ".join(rest.split()[1:])
+            elif name == "Rss:":
+                resident = float(rest.split()[0])
+            elif name == "Anonymous:":
+                anonymous = float(rest.split()[0])
+                own += anonymous
+                files[stretch] = max(files.get(stretch, 0.0), resident - anonymous)
+    return own + sum(files.values())
 
 
 def _cpu_seconds(pid: int) -> float:
