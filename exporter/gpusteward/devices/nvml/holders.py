@@ -88,7 +88,7 @@ class Processes:
         self.visible = proc != PROC or _in_host_namespace()
 
     def describe(self, listed: Iterable[RunningProcess]) -> tuple[Process, ...]:
-        """With names where they are known, else empty user and command; as gone only those that surely are."""
+        """With names where they are known, else empty user and command; `gone` only where that is certain."""
         return tuple(self._describe(process) for process in listed)
 
     def forget_unseen(self) -> None:
@@ -121,7 +121,7 @@ class Processes:
         return named
 
     def _ended(self, pid: int) -> bool:
-        """Whether a pid that /proc does not show is nobody's: with hidepid (proc(5)) it hides others' processes.
+        """Whether a pid that /proc does not show is nobody's; with hidepid (proc(5)) it hides some.
 
         The system itself is asked; of the host's pids seen through a mount, from another pid namespace, it
         cannot tell. There a /proc that shows the host's first process to us hides none.
