@@ -101,6 +101,9 @@ def read_fields(calls: Calls, support: Support, handle: object) -> dict[Signal, 
             _refused(calls, support, field, value.nvmlReturn)
         elif (kind := _TYPES.get(value.valueType)) is not None:
             signals[field.signal] = float(getattr(value.value, kind)) * field.unit
+    if signals.get(Signal.MEMORY_TEMPERATURE) == 0.0:
+        # GDDR boards answer so that have no sensor there: dcgm-exporter's recorded pages of T4, L4 and L40S.
+        del signals[Signal.MEMORY_TEMPERATURE]
     return signals
 
 

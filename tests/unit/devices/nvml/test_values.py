@@ -172,7 +172,7 @@ def test_temperatures_are_told_where_the_board_has_them(bench: Callable[..., Ben
     assert stacked.signals[Signal.TEMPERATURE] == 32.0
     assert stacked.signals[Signal.MEMORY_TEMPERATURE] == 38.0
     assert stacked.signals[Signal.TEMPERATURE_MARGIN] == 50.0
-    assert Signal.MEMORY_TEMPERATURE not in gddr.signals, "GDDR boards tell none: absent, not 0"
+    assert Signal.MEMORY_TEMPERATURE not in gddr.signals, "GDDR boards answer 0 and have none: absent"
     assert Signal.TEMPERATURE_MARGIN not in gddr.signals
 
 
