@@ -161,7 +161,7 @@ class Sampler:
                 self._errors[call] = self._errors.get(call, 0) + failed
         if not reason:
             self._failing_since = None
-        elif reason != self._last_reason:
+        elif self._failing_since is None:
             self._failing_since = at.monotonic
         if reason != self._last_reason:
             log.log(logging.WARNING if error else logging.INFO, "%s", error or "readings again")

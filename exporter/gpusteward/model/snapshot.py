@@ -148,8 +148,8 @@ class CollectHealth:
         cycles: cycles so far, by outcome reason (`ok` or the failure's).
         skipped: inputs left out so far, by reason.
         errors: failed driver calls so far, by (call, code name).
-        failing_since: monotonic seconds of the first of the cycles in a row that failed for this reason; None
-            on success.
+        failing_since: monotonic seconds of the first of the cycles in a row that failed, for whatever reason;
+            None on success.
         stuck: whether a driver call that never returned is being waited out; None where that cannot be.
     """
 
