@@ -92,8 +92,9 @@ def read_fields(calls: Calls, support: Support, handle: object) -> dict[Signal, 
         LibraryError: the library does not.
     """
     wanted = [field for field in FIELDS if field.ident not in support.lacks]
+    # Every driver has the call, so a denial is not remembered: it would cost all of them for minutes.
     values = calls.ask(
-        support, nvml.nvmlDeviceGetFieldValues, handle, [(field.ident, field.scope) for field in wanted]
+        None, nvml.nvmlDeviceGetFieldValues, handle, [(field.ident, field.scope) for field in wanted]
     )
     signals: dict[Signal, float] = {}
     for field, value in zip(wanted, values or (), strict=False):

@@ -95,17 +95,37 @@ class Sweep:
 
     def _values(self, at: float, index: int, board: Board, handle: object) -> Gpu:
         calls = self._calls
+        calls.codes()
+        board.expire(at)
+        self._take_mode(board, handle)
         self._events.register(board.bus_id, handle, board.support)
-        modes = calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
-        board.set_mig(on=modes is not None and modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
-        board.divisions += self._events.divided(board.bus_id)
+        if self._events.divided(board.bus_id):
+            board.divide()
         signals = board.read(calls, self._gpm, handle, at)
         frame = self._frame(
             index, board, nvml.NVML_SUCCESS, board.read_instances(calls, self._gpm, handle, at)
         )
         frame.signals = signals
         frame.processes = board.read_processes(calls, handle)
+        codes = calls.codes()
+        if codes and _says_nothing(frame):
+            raise GpuError(_only(codes))
         return frame
+
+    def _take_mode(self, board: Board, handle: object) -> None:
+        """The MIG mode. Where it is refused it is as it was: a divided GPU is not whole for that.
+
+        Raises:
+            GpuError: it was never known, or the GPU answers nothing any more.
+        """
+        modes = self._calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
+        if modes is not None:
+            board.set_mig(on=modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
+        elif board.mig is None:
+            codes = self._calls.codes()
+            if codes:
+                raise GpuError(_only(codes))
+            board.set_mig(on=False)  # it has none
 
     def _frame(self, index: int, board: Board, code: int, instances: list[Instance]) -> Gpu:
         return Gpu(
@@ -114,9 +134,23 @@ class Sweep:
             model=board.model,
             bus_id=board.bus_id,
             code=code,
-            mig=board.mig,
+            mig=bool(board.mig),
             signals={},
             instances=instances,
             processes=None,
             xids=self._events.xids(board.bus_id),
         )
+
+
+def _says_nothing(gpu: Gpu) -> bool:
+    """Whether all that is known of a GPU is who it is."""
+    return not (
+        gpu.signals
+        or gpu.processes is not None
+        or any(instance.signals or instance.processes is not None for instance in gpu.instances)
+    )
+
+
+def _only(codes: set[int]) -> int:
+    """The code that all refusals have in common; unknown error when there is none."""
+    return next(iter(codes)) if len(codes) == 1 else int(nvml.NVML_ERROR_UNKNOWN)

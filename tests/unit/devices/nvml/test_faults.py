@@ -237,13 +237,3 @@ def test_a_count_that_is_refused_ends_the_sample_and_says_which_call_it_was(
     assert refusal(on).message == "nvmlDeviceGetCount answered UNKNOWN"
     on.fake.clear_faults()
     assert len(on.gpus()) == 1
-
-
-def test_a_slot_that_cannot_be_asked_costs_its_instance_and_is_counted(bench: Callable[..., Bench]) -> None:
-    on = bench([H100])
-    on.fake.set_mig_layout(0, ["1g.10gb"])
-    on.fake.fault("nvmlDeviceGetMigDeviceHandleByIndex", 999)
-    readings = on.readings()
-    (gpu,) = readings.nodes[0].gpus
-    assert (gpu.mig, gpu.instances, gpu.fault) == (True, (), None)
-    assert readings.errors == {("nvmlDeviceGetMigDeviceHandleByIndex", "UNKNOWN"): 7}
