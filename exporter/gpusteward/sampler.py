@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from gpusteward.devices import CanStick
+from gpusteward.devices import CanBeHeld, CanStick
 from gpusteward.errors import SourceError
 from gpusteward.model import CollectHealth
 
@@ -177,4 +177,5 @@ class Sampler:
             errors=dict(self._errors),
             failing_since=self._failing_since,
             stuck=self._source.stuck if isinstance(self._source, CanStick) else None,
+            hold_known=self._source.hold_known if isinstance(self._source, CanBeHeld) else None,
         )

@@ -119,6 +119,21 @@ def test_a_source_that_can_be_stuck_says_whether_it_is_and_another_says_nothing(
     assert played(answer)[0][0].health.stuck is None
 
 
+@pytest.mark.parametrize("known", [True, False, None])
+def test_a_source_that_can_be_held_says_whether_that_is_known_and_another_says_nothing(
+    known: bool | None,
+) -> None:
+    class Held(Scripted):
+        @property
+        def hold_known(self) -> bool | None:
+            return known
+
+    clock = TurnedClock()
+    told = Sampler(Held(clock, answer), pipeline(), lambda _: None, lambda: 5.0, clock).cycle(clock.now())
+    assert told.health.hold_known is known
+    assert played(answer)[0][0].health.hold_known is None
+
+
 def test_a_failed_cycle_says_why_and_known_gpus_go_on_costing_as_unmeasured() -> None:
     good, failed = played(answer, refuse)[0]
     assert (failed.health.success, failed.health.reason) == (False, "refused")

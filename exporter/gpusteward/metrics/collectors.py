@@ -77,6 +77,7 @@ def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
     for call, count in sorted(health.errors.items()):
         sheet.put(c.NVML_ERRORS, call, count)
     sheet.put(c.COLLECTOR_STUCK, (), None if health.stuck is None else float(health.stuck))
+    sheet.put(c.DRIVER_HOLD_SUCCESS, (), None if health.hold_known is None else float(health.hold_known))
 
 
 def _series(kept: list[Family], dropped: dict[c.Tier, int], exposure: Exposure) -> list[Family]:

@@ -151,6 +151,7 @@ class CollectHealth:
         failing_since: monotonic seconds of the first of the cycles in a row that failed, for whatever reason;
             None on success.
         stuck: whether a driver call that never returned is being waited out; None where that cannot be.
+        hold_known: whether it can be told if the driver must be let go; None where nobody asks.
     """
 
     success: bool
@@ -163,6 +164,7 @@ class CollectHealth:
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failing_since: float | None = None
     stuck: bool | None = None
+    hold_known: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
