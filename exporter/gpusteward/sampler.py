@@ -10,7 +10,7 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gpusteward.devices import CanBeHeld, CanStick
 from gpusteward.errors import SourceError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+INTERNAL: Final = "internal"
+"""The reason of a cycle that failed in the agent itself."""
 
 WARM_UP_STEP_SECONDS = 30.0
 
@@ -135,7 +137,7 @@ class Sampler:
         """Show the last snapshot with what is known of this cycle: that it failed."""
         if self._last is None:
             return
-        error = SourceError("the cycle failed in the agent itself", "internal", "please report its log")
+        error = SourceError("the cycle failed in the agent itself", INTERNAL, "please report its log")
         with suppress(Exception):
             self._publish(replace(self._last, health=self._health(at, None, error, 0.0)))
 
@@ -146,7 +148,7 @@ class Sampler:
             return None, error
         except Exception as error:
             log.exception("reading the %s source failed unexpectedly", self._source.name)
-            return None, SourceError(f"unexpected: {error!r}", "internal", "please report this log")
+            return None, SourceError(f"unexpected: {error!r}", INTERNAL, "please report this log")
 
     def _health(
         self, at: Moment, readings: Readings | None, error: SourceError | None, duration: float
