@@ -75,10 +75,14 @@ class Events:
             elif event.eventType == nvml.nvmlEventMigConfigChange:
                 self._divided.add(bus_id)
 
-    def xids(self, bus_id: str) -> list[int] | None:
-        """XIDs of this GPU that were taken in since this was asked last; None = it does not report."""
-        nothing: list[int] | None = [] if bus_id in self._registered.values() else None
-        return self._xids.pop(bus_id, nothing)
+    def take_xids(self) -> dict[str, list[int]]:
+        """XIDs that were taken in since this was asked last, by bus id."""
+        taken, self._xids = self._xids, {}
+        return taken
+
+    def reports(self, bus_id: str) -> bool:
+        """Whether XIDs of this GPU are heard of."""
+        return bus_id in self._registered.values()
 
     def divided(self, bus_id: str) -> bool:
         """Whether this GPU was divided anew since this was asked last."""

@@ -9,11 +9,13 @@ import pynvml as nvml
 from gpusteward.devices.nvml.board import Board
 from gpusteward.devices.nvml.calls import Calls, GpuError
 from gpusteward.devices.nvml.events import Events
-from gpusteward.devices.nvml.frames import Gpu, Sample
+from gpusteward.devices.nvml.frames import Began, Done, Gpu, Happened, Read, Turn
 from gpusteward.devices.nvml.gpm import Gpm
 
 if TYPE_CHECKING:
-    from gpusteward.devices.nvml.frames import Instance
+    from collections.abc import Callable
+
+    from gpusteward.devices.nvml.frames import Ask, Instance, Part
 
 
 class _Found(NamedTuple):
@@ -39,18 +41,39 @@ class Sweep:
         self._boards: dict[str, Board] = {}
         self._driver = str(calls.must(nvml.nvmlSystemGetDriverVersion))
 
-    def sample(self, at: float) -> Sample:
-        """All GPUs at `at`, in monotonic seconds.
+    def sample(self, ask: Ask, tell: Callable[[Part], None]) -> None:
+        """Read the GPUs as asked, and tell each part of the sample before the next call that may not return.
 
         Raises:
             LibraryError: the library is of no more use.
         """
-        self._events.drain()
+        try:
+            self._events.drain()
+        finally:
+            xids = self._events.take_xids()
+            if xids:
+                tell(Happened(xids))
         count = int(self._calls.must(nvml.nvmlDeviceGetCount))
-        found = self._recognised([self._find(index) for index in range(count)])
-        gpus = [self._read(at, *place) for place in found]
+        tell(Began(self._driver, count))
+        first = [index for index in range(count) if index not in ask.skip and index not in ask.last]
+        self._round(first, ask.at, tell, complete=len(first) == count)
+        self._round([index for index in ask.last if index < count], ask.at, tell, complete=False)
         self._gpm.forget_unseen()
-        return Sample(self._driver, gpus, self._calls.errors())
+        tell(Done(self._calls.errors()))
+
+    def _round(self, indices: list[int], at: float, tell: Callable[[Part], None], *, complete: bool) -> None:
+        """Read these GPUs; those that cannot be found come last, once it is known who is missing."""
+        found = []
+        for index in indices:
+            tell(Turn(index, awake=False))
+            place = self._find(index)
+            found.append(place)
+            if place.code == nvml.NVML_SUCCESS:
+                tell(Turn(index, awake=True))
+                tell(Read(self._read(at, *place)))
+        for place in self._recognised(found, complete=complete):
+            if place.code != nvml.NVML_SUCCESS:
+                tell(Read(self._read(at, *place)))
 
     def _find(self, index: int) -> _Found:
         board = None
@@ -67,14 +90,15 @@ class Sweep:
         board.index = index
         return _Found(index, board, handle, nvml.NVML_SUCCESS)
 
-    def _recognised(self, found: list[_Found]) -> list[_Found]:
+    def _recognised(self, found: list[_Found], *, complete: bool) -> list[_Found]:
         """Give those that cannot say who they are the identity of a board that was seen and is missing.
 
+        Boards that are not among these are forgotten when all are well, if these are all that there are.
         The one of the same index first: the order changes only with a restart of the driver.
         """
         present = {place.board.bus_id for place in found if place.board}
         missing = {board.index: board for bus_id, board in self._boards.items() if bus_id not in present}
-        if all(place.code == nvml.NVML_SUCCESS for place in found):
+        if complete and all(place.code == nvml.NVML_SUCCESS for place in found):
             for board in missing.values():
                 del self._boards[board.bus_id]
             return found
@@ -138,7 +162,7 @@ class Sweep:
             signals={},
             instances=instances,
             processes=None,
-            xids=self._events.xids(board.bus_id),
+            xids=[] if self._events.reports(board.bus_id) else None,
         )
 
 
