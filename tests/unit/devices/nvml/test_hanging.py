@@ -157,11 +157,9 @@ def test_when_no_gpu_answers_none_is_blamed(bench: Callable[..., Bench]) -> None
     on = bench([T4, T4], settings=SHORT)
     patient(on)
     on.fake.hang("nvmlDeviceGetClockInfo")
-    workers = {on.fake.census().processes}
     for _ in range(4):
         assert reason(on, 0.01) == reasons.TIMEOUT
-        workers.add(on.fake.census().processes)
-    assert workers == {1, 2, 3}, "one for each GPU; the third leaves both out"
+    assert on.fake.census().processes == 3, "one for each GPU; the third leaves both out"
 
 
 def test_the_xid_that_comes_with_a_hang_is_told_once_it_can_be(bench: Callable[..., Bench]) -> None:
