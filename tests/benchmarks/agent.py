@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import cycle, nvitop, nvml, process
 from tests.benchmarks.table import Line, load, machine, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.benchmarks.process import Pace
 
 
 def sections(pace: Pace) -> Iterator[tuple[str, list[Line]]]:
-    """All figures; those of this process first, so that nothing else has used its memory before."""
+    """All figures, under the headline that they belong to."""
     yield (
         "One process, simulated",
         [
@@ -40,6 +42,12 @@ def sections(pace: Pace) -> Iterator[tuple[str, list[Line]]]:
             yield f"nvitop-exporter {nvitop.VERSION}, the same NVML", nvitop.figures(pace, fake, ours)
         except nvitop.UnavailableError as error:
             print(f"not measured: nvitop-exporter {nvitop.VERSION}: {error}", flush=True)
+
+
+def _afresh(measure: Callable[[float], list[Line]], step: float) -> list[Line]:
+    """Lines measured in a process of their own: memory that was used before would hide growth."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, step).result()
 
 
 def simulated(pace: Pace) -> Iterator[Line]:

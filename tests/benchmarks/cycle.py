@@ -202,7 +202,7 @@ def _series(snapshot: Snapshot) -> set[str]:
     return series_of(render(snapshot, EXPOSURE).text.decode())
 
 
-def churn(step: float) -> Iterator[Line]:
+def churn(step: float) -> list[Line]:
     """Own memory of this process while pods come and go: half an hour to settle, then an hour that counts.
 
     Own is anonymous memory: PSS also moves with how many others map the same libraries.
@@ -223,10 +223,10 @@ def churn(step: float) -> Iterator[Line]:
         elapsed += step
     slope = slope_per_hour(memory) / 1024
     note = f"{len(pods)} pods in a simulated hour, {len(memory)} samples"
-    yield Line("memory growth under churn", slope, "MiB/h", KIB_PER_HOUR / 1024, note=note)
+    return [Line("memory growth under churn", slope, "MiB/h", KIB_PER_HOUR / 1024, note=note)]
 
 
-def windows(step: float) -> Iterator[Line]:
+def windows(step: float) -> list[Line]:
     """What the windows add, the longest of which is full after half an hour; every holder stays.
 
     Args:
@@ -241,7 +241,8 @@ def windows(step: float) -> Iterator[Line]:
             memory[elapsed] = own_kib()
         elapsed += step
     added = (memory[40 * 60] - memory[60]) / 1024
-    yield Line("memory added from the first minute to the 40th", added, "MiB", note="windows fill for 30 min")
+    name = "memory added from the first minute to the 40th"
+    return [Line(name, added, "MiB", note="nobody comes or goes; windows fill for 30 min")]
 
 
 def own_kib() -> float:
