@@ -25,11 +25,14 @@ ENV PATH="/opt/gpusteward/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes can tell that it is not root. Nothing is written to the image's file system.
-# Reading kubelet's pod-resources socket, later, takes root: the DaemonSet will say so, not the image.
+# NVML needs no root either: the device files are open to all. Reading kubelet's pod-resources socket, later,
+# takes root: the DaemonSet will say so, not the image.
 USER 65532:65532
 WORKDIR /
 EXPOSE 9455
-# /livez answers while the event loop runs; a driver that hangs does not make the container unhealthy.
+# /livez answers while the event loop runs; a driver that hangs does not make the container unhealthy. The port is
+# fixed here and does not follow agent.listen: who changes that one runs the container with --no-healthcheck, or with
+# --health-cmd. Kubernetes does not look at this line.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9455/livez', timeout=4)"]
 ENTRYPOINT ["gpusteward"]

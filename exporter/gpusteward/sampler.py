@@ -10,9 +10,9 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from gpusteward.devices import CanStick
+from gpusteward.devices import CanBeHeld, CanStick
 from gpusteward.errors import SourceError
 from gpusteward.model import CollectHealth
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+INTERNAL: Final = "internal"
+"""The reason of a cycle that failed in the agent itself."""
 
 WARM_UP_STEP_SECONDS = 30.0
 
@@ -135,7 +137,7 @@ class Sampler:
         """Show the last snapshot with what is known of this cycle: that it failed."""
         if self._last is None:
             return
-        error = SourceError("the cycle failed in the agent itself", "internal", "please report its log")
+        error = SourceError("the cycle failed in the agent itself", INTERNAL, "please report its log")
         with suppress(Exception):
             self._publish(replace(self._last, health=self._health(at, None, error, 0.0)))
 
@@ -146,7 +148,7 @@ class Sampler:
             return None, error
         except Exception as error:
             log.exception("reading the %s source failed unexpectedly", self._source.name)
-            return None, SourceError(f"unexpected: {error!r}", "internal", "please report this log")
+            return None, SourceError(f"unexpected: {error!r}", INTERNAL, "please report this log")
 
     def _health(
         self, at: Moment, readings: Readings | None, error: SourceError | None, duration: float
@@ -161,7 +163,7 @@ class Sampler:
                 self._errors[call] = self._errors.get(call, 0) + failed
         if not reason:
             self._failing_since = None
-        elif reason != self._last_reason:
+        elif self._failing_since is None:
             self._failing_since = at.monotonic
         if reason != self._last_reason:
             log.log(logging.WARNING if error else logging.INFO, "%s", error or "readings again")
@@ -177,4 +179,5 @@ class Sampler:
             errors=dict(self._errors),
             failing_since=self._failing_since,
             stuck=self._source.stuck if isinstance(self._source, CanStick) else None,
+            hold_known=self._source.hold_known if isinstance(self._source, CanBeHeld) else None,
         )

@@ -29,7 +29,7 @@ from tests.benchmarks.table import Line, quantile
 from tests.soak.audit import series_of
 from tests.soak.churn import churning_fleet
 from tests.soak.dcgm_page import dcgm_page
-from tests.soak.memory import KIB_PER_HOUR, pss_kib, slope_per_hour
+from tests.soak.memory import KIB_PER_HOUR, memory_kib, slope_per_hour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,9 +166,15 @@ def _newcomer() -> Iterator[Line]:
             at_once[phase] = max(at_once.get(phase, 0), len(own))
             seen |= own
     broken = {line for line in before - after if ",pod=" not in line}
-    yield Line("new series of a pod while its image is pulled", at_once["pulling"], "series", 8)
-    yield Line("… once it works", at_once["working"], "series", 8, note="its not_running counters are kept")
-    yield Line("… once it idles", at_once["idle"], "series", 8, note="after 40 min of work")
+    yield Line("series of a new pod while its image is pulled", at_once["pulling"], "series", 8)
+    yield Line(
+        "series of a new pod once it works",
+        at_once["working"],
+        "series",
+        8,
+        note="its not_running counters are kept",
+    )
+    yield Line("series of a new pod once it idles", at_once["idle"], "series", 8, note="after 40 min of work")
     yield Line("… over all its life", len(seen), "series", note="most are never there together")
     yield Line("device series that it broke", len(broken), "series", 0)
 
@@ -196,8 +202,10 @@ def _series(snapshot: Snapshot) -> set[str]:
     return series_of(render(snapshot, EXPOSURE).text.decode())
 
 
-def churn(step: float) -> Iterator[Line]:
-    """Memory of this process while pods come and go: half an hour to settle, then an hour that counts.
+def churn(step: float) -> list[Line]:
+    """Own memory of this process while pods come and go: half an hour to settle, then an hour that counts.
+
+    Own is anonymous memory: PSS also moves with how many others map the same libraries.
 
     Args:
         step: simulated seconds between samples.
@@ -205,18 +213,42 @@ def churn(step: float) -> Iterator[Line]:
     source, pipeline = churning_fleet(EPOCH), new_pipeline()
     memory: dict[float, float] = {}
     pods: set[str] = set()
-    gc.collect()
     elapsed = 0.0
     while elapsed <= 90 * 60:
         readings = source.read(EPOCH.plus(elapsed))
         render(pipeline.take(readings, HEALTH), EXPOSURE).rendering(AS_PROMETHEUS.accept, "gzip")
         if elapsed >= 30 * 60:
             pods |= {a.holder.pod for i in _instances(readings) for a in i.allocations or ()}
-            memory[elapsed] = pss_kib()
+            memory[elapsed] = own_kib()
         elapsed += step
     slope = slope_per_hour(memory) / 1024
     note = f"{len(pods)} pods in a simulated hour, {len(memory)} samples"
-    yield Line("memory growth under churn", slope, "MiB/h", KIB_PER_HOUR / 1024, note=note)
+    return [Line("memory growth under churn", slope, "MiB/h", KIB_PER_HOUR / 1024, note=note)]
+
+
+def windows(step: float) -> list[Line]:
+    """What the windows add, the longest of which is full after half an hour; every holder stays.
+
+    Args:
+        step: as in `churn`.
+    """
+    source, pipeline = benchmark_fleet(), new_pipeline()
+    memory: dict[float, float] = {}
+    elapsed = 0.0
+    while elapsed <= 40 * 60:
+        render(pipeline.take(source.read(EPOCH.plus(elapsed)), HEALTH), EXPOSURE)
+        if elapsed % 60 == 0:
+            memory[elapsed] = own_kib()
+        elapsed += step
+    added = (memory[40 * 60] - memory[60]) / 1024
+    name = "memory added from the first minute to the 40th"
+    return [Line(name, added, "MiB", note="nobody comes or goes; windows fill for 30 min")]
+
+
+def own_kib() -> float:
+    """Memory of this process that no other shares, once garbage is gone."""
+    gc.collect()
+    return memory_kib()["Anonymous"]
 
 
 def _instances(readings: Readings) -> Iterator[InstanceReading]:

@@ -1,4 +1,4 @@
-"""Scrapers: plain sockets and one selector, so that what is measured is the agent and not the client."""
+"""Scrapers: plain sockets and one selector, so that what is measured is the exporter and not the client."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class _Exchange:
     def __init__(self, connection: socket.socket, request: bytes) -> None:
         self._connection = connection
         self._head = b""
+        self._body: list[bytes] = []
         self._left = -1
-        self.bytes = 0
         self.began = time.perf_counter()
         connection.sendall(request)
 
@@ -54,22 +54,28 @@ class _Exchange:
         """Take what has come; True when that was all of it."""
         chunk = self._connection.recv(1 << 20)
         if not chunk:
-            raise ConnectionError("the agent closed the connection in the middle of a page")
+            raise ConnectionError("the exporter closed the connection in the middle of a page")
         if self._left >= 0:
+            self._body.append(chunk)
             self._left -= len(chunk)
         else:
             self._head += chunk
             head, found, rest = self._head.partition(b"\r\n\r\n")
             if found:
-                self.bytes = _length(head)
-                self._left = self.bytes - len(rest)
+                self._body.append(rest)
+                self._left = _length(head) - len(rest)
         return self._left == 0
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return b"".join(self._body)
 
 
 def _length(head: bytes) -> int:
     status, _, fields = head.partition(b"\r\n")
     if b" 200 " not in status:
-        raise ConnectionError(f"the agent answered {status!r}")
+        raise ConnectionError(f"the exporter answered {status!r}")
     for line in fields.lower().split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name == b"content-length":
@@ -83,11 +89,11 @@ class Scrapes:
 
     Attributes:
         seconds: of each page, from the request to its last byte.
-        bytes: of the last body.
+        body: the last one, as it came.
     """
 
     seconds: list[float]
-    bytes: int
+    body: bytes
 
 
 def scrape(address: str, ask: Ask, scrapers: int, seconds: float, every: float) -> Scrapes:
@@ -103,7 +109,7 @@ def scrape(address: str, ask: Ask, scrapers: int, seconds: float, every: float) 
     host, _, port = address.rpartition(":")
     request = ask.request(address)
     taken: list[float] = []
-    size = 0
+    body = b""
     with ExitStack() as stack:
         connections = [
             stack.enter_context(socket.create_connection((host, int(port)), _DEADLINE_SECONDS))
@@ -111,16 +117,30 @@ def scrape(address: str, ask: Ask, scrapers: int, seconds: float, every: float) 
         ]
         end = time.perf_counter() + seconds
         while (began := time.perf_counter()) < end or not taken:
-            round_, size = _round(connections, request)
+            round_, body = _round(connections, request)
             taken += round_
             time.sleep(max(0.0, began + every - time.perf_counter()))
-    return Scrapes(taken, size)
+    return Scrapes(taken, body)
 
 
-def _round(connections: list[socket.socket], request: bytes) -> tuple[list[float], int]:
-    """One request on each connection, all at once; the seconds of each, and the bytes of the last."""
+def scrape_afresh(address: str, ask: Ask, seconds: float, every: float) -> Scrapes:
+    """Let one scraper ask over and over, each time on a new connection.
+
+    For exporters that close it after each answer. Making it is not in the time; arguments as in `scrape`.
+    """
     taken: list[float] = []
-    size = 0
+    end = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end or not taken:
+        seen = scrape(address, ask, 1, 0.0, 0.0)
+        taken += seen.seconds
+        time.sleep(max(0.0, began + every - time.perf_counter()))
+    return Scrapes(taken, seen.body)
+
+
+def _round(connections: list[socket.socket], request: bytes) -> tuple[list[float], bytes]:
+    """One request on each connection, all at once; the seconds of each, and the last body."""
+    taken: list[float] = []
+    body = b""
     with selectors.DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ, _Exchange(connection, request))
@@ -132,6 +152,6 @@ def _round(connections: list[socket.socket], request: bytes) -> tuple[list[float
                 exchange: _Exchange = key.data
                 if exchange.take():
                     taken.append(time.perf_counter() - exchange.began)
-                    size = exchange.bytes
+                    body = exchange.body
                     selector.unregister(key.fileobj)
-    return taken, size
+    return taken, body

@@ -103,6 +103,27 @@ def test_a_call_that_never_returns(four: FakeNvml, tmp_path: Path) -> None:
         assert children(on) == 1
 
 
+def test_one_gpu_whose_calls_never_return(four: FakeNvml, tmp_path: Path) -> None:
+    with agent_on(four, tmp_path) as on:
+        before = on.wait_until_well(4)
+        broken = four.gpu(2).uuid
+        with four.one_change():
+            four.xid(2, 119)
+            four.hang("*", gpu=2)
+        page = on.wait_for(r'^gpusteward_gpu_up{.*reason="not_responding"')
+        assert [labels["uuid"] for labels in labels_of(page, "gpu_up", reason="not_responding")] == [broken]
+        assert value(page, "gpu_xid_errors_total", uuid=broken, xid="119") == 1
+        (price,) = set(values(before, "gpu_price_per_hour"))
+        assert values(page, "gpu_cost_per_hour", uuid=broken, cause="unhealthy") == [price]
+        assert values(page, "gpu_power_watts", uuid=broken) == []
+        page = on.wait_for(f'^gpusteward_gpu_utilization_ratio{{.*uuid="{four.gpu(3).uuid}"')
+        assert len(values(page, "gpu_utilization_ratio")) == 3
+        assert value(page, "collect_success") == 1
+        four.clear_faults()
+        assert_all_is_there(on.wait_until_well(4))
+        assert children(on) == 1
+
+
 def test_a_worker_that_dies(four: FakeNvml, tmp_path: Path) -> None:
     with agent_on(four, tmp_path) as on:
         on.wait_until_well(4)

@@ -16,6 +16,7 @@ def test_after_forty_faults_all_is_well_and_nothing_has_grown() -> None:
         "worker_died": 4,
         "unknown_error": 4,
         "driver_mismatch": 4,
-        "timeout": 4,
+        "timeout": 1,
+        "not_responding": 3,
     }
     assert outcome.workers == 17, "the first, and one after each fault that costs a worker"

@@ -71,7 +71,8 @@ def test_a_pod_that_starts_amid_an_upgrade_does_not_take_the_driver_up(tmp_path:
     ):
         api.label("gpu-1", client="paused-for-mig-change")
         with agent_with(WITH_DRIVER, tmp_path, env={**fake.env(), **pod(api, tmp_path)}) as agent:
-            agent.wait_for(r'^gpusteward_collect_cycles_total{reason="released"} [2-9]')
+            page = agent.wait_for(r'^gpusteward_collect_cycles_total{reason="released"} [2-9]')
+            assert "gpusteward_driver_hold_success 1.0" in page
         assert fake.calls() == {}
 
 
@@ -86,6 +87,7 @@ def test_a_pod_without_the_right_reads_its_gpus_and_says_which_rule_it_lacks(tmp
         with agent_with(WITH_DRIVER, tmp_path, env={**fake.env(), **pod(api, tmp_path)}) as agent:
             agent.wait_for(r'^gpusteward_gpu_up{.*reason="".*} 1.0')
             agent.wait_for_log('{apiGroups: [""], resources: [nodes], verbs: [get]}')
+            agent.wait_for(r"^gpusteward_driver_hold_success 0.0")
             assert "good" not in "".join(agent.log)
 
 
@@ -99,5 +101,6 @@ def test_a_pod_without_a_token_serves_and_says_what_to_set(tmp_path: Path) -> No
 
 def test_a_plain_host_asks_no_api_server(tmp_path: Path) -> None:
     with agent_with(CONFIG, tmp_path, env={"KUBERNETES_SERVICE_HOST": ""}) as agent:
-        agent.wait_for(r'^gpusteward_collect_cycles_total\{reason="library_missing"\} ')
+        page = agent.wait_for(r'^gpusteward_collect_cycles_total\{reason="library_missing"\} ')
+    assert "driver_hold" not in page
     assert "driver is to be let go" not in "".join(agent.log)

@@ -100,7 +100,7 @@ class Board:
     idle_watts: int
     clocks: tuple[int, int]
     nvlinks: tuple[int, int] | None = None  # how many, NVML_NVLINK_VERSION_*
-    stacked_memory: bool = True  # HBM tells its temperature and remaps rows; GDDR tells no temperature
+    stacked_memory: bool = True  # HBM tells its temperature and remaps rows; GDDR tells 0
     pcie: tuple[int, int] = (4, 16)  # generation, width
     engines: frozenset[str] = frozenset({"encoder", "decoder", "jpeg", "ofa"})
     mig: tuple[MigProfile, ...] = field(default=(), repr=False)
@@ -233,8 +233,8 @@ def _readings(board: Board, *, loaded: bool) -> dict[str, int]:
         "clock_memory": board.clocks[1], "clock_video": 1200 if loaded else 765,
         "pstate": 0 if loaded or board.stacked_memory else 8, "clock_reasons": 0x4 if loaded else 0x1,
     }  # fmt: skip
-    if board.stacked_memory:
-        numbers["memory_temperature"] = 74 if loaded else 38
+    # GDDR boards answer 0, as recorded pages of dcgm-exporter show for T4, L4 and L40S.
+    numbers["memory_temperature"] = (74 if loaded else 38) if board.stacked_memory else 0
     return numbers
 
 

@@ -90,10 +90,10 @@ def test_a_good_cycle_is_published_with_its_health() -> None:
     assert (snapshot.source, snapshot.mode, snapshot.nodes[0].seen) == ("scripted", "real", 1)
 
 
-def test_a_failure_dates_from_the_first_cycle_in_a_row_that_failed_for_its_reason() -> None:
-    snapshots = played(answer, refuse, refuse, break_down, refuse, answer)[0]
+def test_a_failure_dates_from_the_first_cycle_in_a_row_that_failed_whatever_their_reasons() -> None:
+    snapshots = played(answer, refuse, refuse, break_down, refuse, answer, refuse)[0]
     begun = [s.health.failing_since and s.health.failing_since - snapshots[0].at.monotonic for s in snapshots]
-    assert begun == [None, 5.0, 5.0, 15.0, 20.0, None]
+    assert begun == [None, 5.0, 5.0, 5.0, 5.0, None, 30.0]
 
 
 def test_failed_driver_calls_are_counted_over_all_cycles() -> None:
@@ -117,6 +117,21 @@ def test_a_source_that_can_be_stuck_says_whether_it_is_and_another_says_nothing(
     told = Sampler(Sticky(clock, answer), pipeline(), lambda _: None, lambda: 5.0, clock).cycle(clock.now())
     assert told.health.stuck is stuck
     assert played(answer)[0][0].health.stuck is None
+
+
+@pytest.mark.parametrize("known", [True, False, None])
+def test_a_source_that_can_be_held_says_whether_that_is_known_and_another_says_nothing(
+    known: bool | None,
+) -> None:
+    class Held(Scripted):
+        @property
+        def hold_known(self) -> bool | None:
+            return known
+
+    clock = TurnedClock()
+    told = Sampler(Held(clock, answer), pipeline(), lambda _: None, lambda: 5.0, clock).cycle(clock.now())
+    assert told.health.hold_known is known
+    assert played(answer)[0][0].health.hold_known is None
 
 
 def test_a_failed_cycle_says_why_and_known_gpus_go_on_costing_as_unmeasured() -> None:

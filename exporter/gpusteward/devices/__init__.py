@@ -43,3 +43,13 @@ class CanStick(Protocol):
     def stuck(self) -> bool | None:
         """Whether a call that never returned is being waited out; None where that cannot be."""
         ...
+
+
+@runtime_checkable
+class CanBeHeld(Protocol):
+    """A source that is let go while somebody else needs what it holds."""
+
+    @property
+    def hold_known(self) -> bool | None:
+        """Whether it can be told if it must be let go; None before that is known, and where nobody asks."""
+        ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from gpusteward.devices import CanStick
+from gpusteward.devices import CanBeHeld, CanStick
 from gpusteward.errors import SourceError
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ class AutoSource:
         known = [source.stuck for source in self._candidates if isinstance(source, CanStick)]
         told = [stuck for stuck in known if stuck is not None]
         return any(told) if told else None
+
+    @property
+    def hold_known(self) -> bool | None:
+        """What the chosen source tells, or while there is none the first that tells; None where none does."""
+        asked = [self._chosen] if self._chosen else self._candidates
+        told = (source.hold_known for source in asked if isinstance(source, CanBeHeld))
+        return next((known for known in told if known is not None), None)
 
     def read(self, at: Moment) -> Readings:
         """One sample of the chosen source, or of the first that answers.

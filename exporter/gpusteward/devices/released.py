@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -11,6 +12,7 @@ from gpusteward.errors import SourceError
 if TYPE_CHECKING:
     from gpusteward.clock import Moment
     from gpusteward.devices import DeviceSource
+    from gpusteward.errors import KubeError
     from gpusteward.model import Readings
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,16 @@ RELEASED: Final = "released"
 
 class Hold(Protocol):
     """Knows whether the driver must be let go; kube's DriverHold is one."""
+
+    @property
+    def known(self) -> bool | None:
+        """Whether that could be told last; None before it was first asked for."""
+        ...
+
+    @property
+    def failing(self) -> tuple[KubeError, float] | None:
+        """Why it cannot be told, and since when, in Unix time; None when it can."""
+        ...
 
     def paused(self) -> str:
         """Why, in a word; empty when it may be used. Answers from memory."""
@@ -54,6 +66,11 @@ class PausableSource:
         """Whether the source is; None where it cannot be."""
         return self._source.stuck if isinstance(self._source, CanStick) else None
 
+    @property
+    def hold_known(self) -> bool | None:
+        """Whether it can be told if the driver must be let go; None before it was first asked for."""
+        return self._hold.known
+
     def read(self, at: Moment) -> Readings:
         """One sample of the source.
 
@@ -68,13 +85,22 @@ class PausableSource:
             self._source.close()
             self._released = True
             log.info("let the driver go: %s", why)
-        raise SourceError(
-            f"the driver is let go while the node has {why}",
-            RELEASED,
-            "nothing: it is taken up again by itself once NVIDIA's operator has set that label back",
-        )
+        raise _released(why, self._hold.failing)
 
     def close(self) -> None:
         """Close the source and the hold."""
         self._source.close()
         self._hold.close()
+
+
+def _released(why: str, failing: tuple[KubeError, float] | None) -> SourceError:
+    message = f"the driver is let go while the node has {why}"
+    if failing is None:
+        hint = "nothing: it is taken up again by itself once NVIDIA's operator has set that label back"
+        return SourceError(message, RELEASED, hint)
+    error, wall = failing
+    since = dt.datetime.fromtimestamp(wall, dt.UTC).isoformat(timespec="seconds")
+    message += f", as was known last: since {since} its labels cannot be read: {error.message}"
+    return SourceError(
+        message, RELEASED, f"{error.hint}; if that label was set back meanwhile, recreate the agent's pod"
+    )

@@ -76,11 +76,14 @@ class DriverHold:
         jitter: a number from 0 to 1, another each time, so that agents do not ask in step.
 
     Attributes:
-        failure: KubeError's reason for which the last question failed; empty when it did not.
+        known: whether the last question was answered; None before the first.
+        failing: why the last question failed, and the Unix time since which they all did; None when it did
+            not.
     """
 
     def __init__(self, client: ReadsNode, clock: Clock, jitter: Callable[[], float]) -> None:
-        self.failure = ""
+        self.known: bool | None = None
+        self.failing: tuple[KubeError, float] | None = None
         self._client = client
         self._clock = clock
         self._jitter = jitter
@@ -139,17 +142,18 @@ class DriverHold:
         self._client.close()
 
     def _learn(self, label: str) -> None:
-        if self.failure:
+        if self.failing is not None:
             log.info("the node's labels can be read again")
         if label != self._label:
             log.info("the driver is to be let go: %s", label) if label else log.info("the driver may be used")
-        self._label, self.failure, self._failures = label, "", 0
+        self._label, self.known, self.failing, self._failures = label, True, None, 0
 
     def _failed(self, error: KubeError) -> None:
-        if self.failure != error.reason:
+        before, since = self.failing or (None, self._clock.now().wall)
+        if before is None or before.reason != error.reason:
             kept = f"; {self._label} stands as it was" if self._label else ""
             log.warning("whether the driver is to be let go cannot be told%s: %s", kept, error)
-        self.failure = error.reason
+        self.known, self.failing = False, (error, since)
         self._failures += 1
 
     def _backoff(self, error: KubeError) -> float:

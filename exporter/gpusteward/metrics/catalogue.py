@@ -355,6 +355,11 @@ COLLECTOR_STUCK = Metric(
     "collector_stuck", _G, _AGENT, "1 or 0",
     "Whether a driver call that never returned is being waited out; a reboot may be all that helps.",
     "for a source that makes no driver calls")
+DRIVER_HOLD_SUCCESS = Metric(
+    "driver_hold_success", _G, _AGENT, "1 or 0",
+    "Whether the Node's labels could be read, by which NVIDIA's operator asks to let the driver go. While "
+    "not, what they said last stands: a driver upgrade may fail, or the driver not be taken up again.",
+    "until they were first asked for, and for an agent that is in no pod or does not read NVML")
 NVML_ERRORS = Metric(
     "nvml_errors_total", _C, _AGENT, "calls",
     "Driver calls that failed, by call and NVML's name of the error; each costs only its own value.",

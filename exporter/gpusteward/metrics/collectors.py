@@ -80,6 +80,7 @@ def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
         sheet.put(c.ATTRIBUTION_ERRORS, (reason,), count)
     sheet.put(c.ATTRIBUTION_TIMESTAMP, (), health.holders_at)
     sheet.put(c.COLLECTOR_STUCK, (), None if health.stuck is None else float(health.stuck))
+    sheet.put(c.DRIVER_HOLD_SUCCESS, (), None if health.hold_known is None else float(health.hold_known))
 
 
 def _series(kept: list[Family], dropped: dict[c.Tier, int], exposure: Exposure) -> list[Family]:

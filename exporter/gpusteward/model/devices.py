@@ -174,6 +174,7 @@ class Fault(StrEnum):
     LOST_EXPIRED = "lost_expired"
     RESET_REQUIRED = "reset_required"
     UNREADABLE = "unreadable"
+    NOT_RESPONDING = "not_responding"
     FAILED = "failed"
 
 
@@ -186,12 +187,14 @@ class Process:
         user: who runs it; empty when not known (another pid namespace).
         command: the executable's name, no arguments (they hold secrets); empty when not known.
         memory_bytes: device memory it holds; None when the driver does not say.
+        gone: whether it has ended for certain, though the driver still lists it.
     """
 
     pid: int
     user: str = ""
     command: str = ""
     memory_bytes: int | None = None
+    gone: bool = False
 
     @property
     def serves_sharing(self) -> bool:

@@ -149,9 +149,10 @@ class CollectHealth:
         cycles: cycles so far, by outcome reason (`ok` or the failure's).
         skipped: inputs left out so far, by reason.
         errors: failed driver calls so far, by (call, code name).
-        failing_since: monotonic seconds of the first of the cycles in a row that failed for this reason; None
-            on success.
+        failing_since: monotonic seconds of the first of the cycles in a row that failed, for whatever reason;
+            None on success.
         stuck: whether a driver call that never returned is being waited out; None where that cannot be.
+        hold_known: whether it can be told if the driver must be let go; None where nobody asks.
         attribution_errors: what could not be attributed so far, by reason; None where no kubelet is asked.
         holders_at: Unix time of the kubelet's answer that holders are taken from; None while there is none.
     """
@@ -166,6 +167,7 @@ class CollectHealth:
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failing_since: float | None = None
     stuck: bool | None = None
+    hold_known: bool | None = None
     attribution_errors: Mapping[AttributionError, int] | None = None
     holders_at: float | None = None
 

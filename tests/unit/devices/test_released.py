@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpusteward.clock import SystemClock
-from gpusteward.devices import CanStick
+from gpusteward.devices import CanBeHeld, CanStick
 from gpusteward.devices.auto import AutoSource
 from gpusteward.devices.released import PausableSource
-from gpusteward.errors import SourceError
+from gpusteward.errors import KubeError, SourceError
 from gpusteward.kube.driver_hold import DriverHold
 from gpusteward.kube.node_client import ApiServer, NodeClient
 from gpusteward.model import NodeReadings, Readings
@@ -51,6 +51,8 @@ class Asked:
     def __init__(self, why: str = "") -> None:
         self.why = why
         self.closed = 0
+        self.known: bool | None = True
+        self.failing: tuple[KubeError, float] | None = None
 
     def paused(self) -> str:
         return self.why
@@ -84,6 +86,49 @@ def test_a_pause_closes_the_source_once_and_says_why() -> None:
             source.read(T0)
         assert caught.value.reason == "released"
     assert (driver.open, driver.closed) == (False, 1)
+
+
+def told(source: PausableSource) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        source.read(T0)
+    return caught.value
+
+
+def test_a_pause_that_can_no_longer_be_confirmed_says_since_when_and_what_to_do() -> None:
+    hold = Asked("nvidia.com/gpu.deploy.client=paused-for-mig-change")
+    source = PausableSource(Driver(), hold)
+    sure = told(source)
+    assert (sure.message.partition(",")[1], sure.hint.partition(":")[0]) == ("", "nothing")
+    hold.failing = KubeError("it answered 403", "forbidden", "give it the right"), 1_800_000_000.0
+    unsure = told(source)
+    assert unsure.reason == "released"
+    assert "since 2027-01-15T08:00:00+00:00 its labels cannot be read: it answered 403" in unsure.message
+    assert unsure.hint.startswith("give it the right; ")
+    assert "recreate the agent's pod" in unsure.hint
+
+
+@pytest.mark.parametrize("known", [True, False, None])
+def test_whether_that_can_be_told_is_told_also_while_the_driver_is_in_use(known: bool | None) -> None:
+    hold = Asked()
+    hold.known = known
+    source = PausableSource(Driver(), hold)
+    source.read(T0)
+    assert isinstance(source, CanBeHeld)
+    assert source.hold_known is known
+
+
+def test_of_several_sources_the_one_in_use_tells_and_before_one_is_that_which_can() -> None:
+    hold = Asked()
+    hold.known = False
+    held, other = PausableSource(Driver(), hold), Driver()
+    assert AutoSource([other, held]).hold_known is False
+    auto = AutoSource([other, held])
+    auto.read(T0)
+    assert auto.hold_known is None, "it reads no driver that could be asked back"
+    auto = AutoSource([held, other])
+    auto.read(T0)
+    assert auto.hold_known is False
+    assert AutoSource([other]).hold_known is None
 
 
 def test_after_the_pause_it_reads_again_and_lets_go_again_at_the_next() -> None:

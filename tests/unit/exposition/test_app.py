@@ -275,13 +275,15 @@ LOST = 300.0 - 42.0  # the clock is 42 s after the snapshot
     [
         ("unknown_error", LOST, True, 503),
         ("no_permission", LOST, True, 503),
+        ("driver_mismatch", LOST, True, 503),
+        ("driver_mismatch", LOST, False, 200),
         ("unknown_error", LOST - 0.5, True, 200),
         ("unknown_error", LOST, False, 200),
         ("timeout", 86_400.0, True, 200),
         ("released", 86_400.0, True, 200),
     ],
 )
-def test_only_a_container_that_has_lost_its_devices_for_long_is_not_alive(
+def test_only_a_container_that_has_long_lost_its_devices_or_library_is_not_alive(
     site: Site, reason: str, seconds: float, *, succeeded: bool, status: int
 ) -> None:
     failed = snapshots.failed_snapshot()

@@ -53,6 +53,11 @@ def held(client: Told, jitter: float = 0.5) -> DriverHold:
     return DriverHold(client, TurnedClock(), lambda: jitter)
 
 
+def refusal(hold: DriverHold) -> tuple[str, bool | None]:
+    """Why the last question failed, and whether it did not."""
+    return (hold.failing[0].reason if hold.failing else ""), hold.known
+
+
 # --- labels -------------------------------------------------------------------------------------------------
 
 
@@ -109,17 +114,32 @@ def test_while_nobody_answers_what_was_known_last_stands(caplog: pytest.LogCaptu
     for _ in range(2):
         hold.ask()
         assert hold.paused() == f"{PLUGIN}=paused-for-driver-upgrade"
-        assert hold.failure == "unreachable"
+        assert refusal(hold) == ("unreachable", False)
     assert caplog.text.count("nobody answers") == 1
     assert "stands as it was" in caplog.text
     hold.ask()
-    assert (hold.paused(), hold.failure) == ("", "")
+    assert (hold.paused(), *refusal(hold)) == ("", "", True)
 
 
 def test_until_something_is_known_nothing_is_held_up() -> None:
     hold = held(Told(failing("forbidden")))
     hold.ask()
-    assert (hold.paused(), hold.failure) == ("", "forbidden")
+    assert (hold.paused(), *refusal(hold)) == ("", "forbidden", False)
+
+
+def test_before_the_first_question_it_is_not_known_whether_the_labels_can_be_read() -> None:
+    assert refusal(held(Told({}))) == ("", None)
+
+
+def test_failures_date_from_the_first_in_a_row_whatever_their_reasons() -> None:
+    clock = TurnedClock()
+    hold = DriverHold(Told(failing(), failing("forbidden"), {}, failing("forbidden"), {}), clock, lambda: 0.5)
+    begun, since = clock.now().wall, []
+    for _ in range(5):
+        hold.ask()
+        since.append(None if hold.failing is None else hold.failing[1] - begun)
+        clock.turn(10.0)
+    assert since == [0.0, 0.0, None, 30.0, None]
 
 
 def test_another_reason_is_logged_again_and_the_end_of_all_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -110,3 +110,11 @@ def test_failed_driver_calls_are_counted_by_call_and_error() -> None:
 def test_stuck_is_said_by_a_source_that_can_be(stuck: bool | None, expected: list[float]) -> None:
     health = replace(snapshots.snapshot().health, stuck=stuck)
     assert values(shown(snapshots.snapshot(health=health)), "collector_stuck") == expected
+
+
+@pytest.mark.parametrize(("known", "expected"), [(True, [1.0]), (False, [0.0]), (None, [])])
+def test_whether_the_pause_labels_can_be_read_is_said_where_they_are(
+    known: bool | None, expected: list[float]
+) -> None:
+    health = replace(snapshots.snapshot().health, hold_known=known)
+    assert values(shown(snapshots.snapshot(health=health)), "driver_hold_success") == expected

@@ -17,7 +17,7 @@ import gpusteward
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ("start.sh", "test.sh", ".ci/run")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-DOCUMENTS += sorted((ROOT / "docs/decisions").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 
 
 def headings(text: str) -> set[str]:
@@ -130,7 +130,17 @@ def test_every_runtime_dependency_is_accounted_for_in_its_decision() -> None:
     assert [name for name in names if f"| {name} |" not in decision] == []
 
 
-def test_the_changelog_knows_the_version() -> None:
-    changelog = (ROOT / "CHANGELOG.md").read_text()
+def test_the_changelog_has_the_newest_first_and_says_what_this_version_brings() -> None:
+    parts = re.split(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    first, *released = parts[::2]
+    texts = dict(zip(parts[::2], parts[1::2], strict=True))
+    forms = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", heading) for heading in released]
+    versions = [tuple(int(part) for part in form.groups()) for form in forms if form]
+    current = tuple(int(part) for part in gpusteward.__version__.split("."))
 
-    assert "Unreleased" in changelog or f"[{gpusteward.__version__}]" in changelog
+    assert first == "[Unreleased]"
+    assert len(versions) == len(released), "each release has its number and its day"
+    assert versions == sorted(set(versions), reverse=True)
+    assert all(version <= current for version in versions)
+    own = released[0] if current in versions else first
+    assert re.search(r"^- .+", texts[own], flags=re.MULTILINE)

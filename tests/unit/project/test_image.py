@@ -114,6 +114,22 @@ def test_compose_has_prometheus_scrape_the_agent_by_its_name_and_keep_our_labels
     assert "metric_relabel_configs" not in job
 
 
+def test_on_a_host_with_gpus_compose_reads_nvml_in_the_hosts_pid_namespace() -> None:
+    (agent,) = yaml.safe_load((ROOT / "docs/examples/compose.nvml.yml").read_text())["services"].values()
+    mounts = dict(reversed(volume.removesuffix(":ro").split(":")) for volume in agent["volumes"])
+    plain = compose()["services"]["agent"]
+    config = Config.model_validate(
+        yaml.safe_load((ROOT / mounts[plain["environment"]["GPUSTEWARD_CONFIG"]]).read_text())
+    )
+
+    assert config.agent.source == "nvml"
+    assert config.sources.nvml.holders == "processes"
+    assert agent["pid"] == "host"
+    assert agent["runtime"] == "nvidia"
+    assert agent["environment"] == {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "utility"}
+    assert not {"privileged", "cap_add", "ports", "user"} & agent.keys()
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "docs/examples").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_config_is_valid(file: Path) -> None:
     config = Config.model_validate(yaml.safe_load(file.read_text()))

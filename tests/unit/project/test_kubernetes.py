@@ -217,6 +217,7 @@ def test_our_image_has_the_version_of_the_package_everywhere() -> None:
 
     assert (
         agent_container()["image"]
+        == f"{image['newName']}:{image['newTag']}"
         == f"{image['name']}:{image['newTag']}"
         == f"gpusteward:{gpusteward.__version__}"
     )

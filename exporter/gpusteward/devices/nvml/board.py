@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pynvml as nvml
 
-from gpusteward.devices.nvml.calls import Support
+from gpusteward.devices.nvml.calls import GpuError, Support
 from gpusteward.devices.nvml.fields import MILLI, read_fields
 from gpusteward.devices.nvml.frames import Instance
 from gpusteward.devices.nvml.gpm import ENGINES, RATIOS, TRANSFERS
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from gpusteward.devices.nvml.calls import Calls
     from gpusteward.devices.nvml.frames import RunningProcess
     from gpusteward.devices.nvml.gpm import Gpm
+
+T = TypeVar("T")
+
+ASK_AGAIN_SECONDS: Final = 300.0
+"""How long a board is believed that it does not have a value: a driver may say so while it is only busy."""
 
 PERCENT: Final = 0.01
 MEGA: Final = 1e6
@@ -49,10 +55,10 @@ class Board:
         bus_id, uuid, model: identity.
         minor: number of its device file; None = it was not told.
         index: where it was enumerated last.
-        mig: whether MIG was on.
+        mig: whether MIG was on; None = it was never known.
         instances: as read last; their identity outlives a fault of the GPU.
         divisions: how often it was divided anew.
-        support: what the board has said it does not have.
+        support: what the board has said of late that it does not have.
     """
 
     def __init__(self, bus_id: str, uuid: str, model: str) -> None:
@@ -61,23 +67,39 @@ class Board:
         self.model = model
         self.minor: int | None = None
         self.index = -1
-        self.mig = False
+        self.mig: bool | None = None
         self.instances: list[Instance] = []
         self.divisions = 0
+        self._asked_at: float | None = None
         self.forget()
 
     def forget(self) -> None:
-        """Ask everything again: the GPU was reset, or its MIG mode changed, and has other abilities."""
-        self.support = Support()
-        self._instance_support = Support()
+        """Begin anew: the GPU was reset, or its MIG mode changed, and has other abilities."""
+        self._ask_again()
         self._traffic = Traffic()
-        self._measurable = False
+
+    def expire(self, at: float) -> None:
+        """Ask again for all that is lacking, once it was believed for `ASK_AGAIN_SECONDS`."""
+        if self._asked_at is None or at - self._asked_at >= ASK_AGAIN_SECONDS:
+            self._ask_again()
+            self._asked_at = at
 
     def set_mig(self, *, on: bool) -> None:
         """Take in the MIG mode."""
-        if on != self.mig:
+        if self.mig is not None and on != self.mig:
             self.forget()
+            self.instances = []
         self.mig = on
+
+    def divide(self) -> None:
+        """It was divided anew: what looks as before is another, and may have other abilities."""
+        self.divisions += 1
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        self.support = Support()
+        self._instance_support: defaultdict[int, Support] = defaultdict(Support)
+        self._measurable = False
 
     def read(self, calls: Calls, gpm: Gpm, handle: object, at: float) -> dict[Signal, float]:
         """Signals of the board; with MIG on only what belongs to the board and not to a leaf.
@@ -106,23 +128,22 @@ class Board:
         """The GPU instances, in the order of their ids, and remembered.
 
         Raises:
-            GpuError: the GPU answers nothing any more.
+            GpuError: the GPU answers nothing any more, or not which instances it has.
             LibraryError: the library does not.
         """
         found: dict[int, Instance] = {}
-        slots = (
-            int(calls.ask(self.support, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0) if self.mig else 0
-        )
+        slots = int(calls.gpu(nvml.nvmlDeviceGetMaxMigDeviceCount, handle)) if self.mig else 0
         for slot in range(slots):
-            mig = _mig_handle(calls, handle, slot)
-            if mig is None:
-                continue
-            gi = calls.ask(self._instance_support, nvml.nvmlDeviceGetGpuInstanceId, mig)
+            mig = _if_there(calls, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, slot)
+            gi = None if mig is None else _if_there(calls, nvml.nvmlDeviceGetGpuInstanceId, mig)
             if gi is not None and gi not in found:  # several compute instances share one GPU instance
                 found[gi] = self._instance(calls, mig, int(gi))
             elif gi is not None:
-                _join(found[gi], list_processes(calls, self._instance_support, mig))
+                _join(found[gi], list_processes(calls, self._instance_support[gi], mig))
+        before = [(known.gi, known.uuid) for known in self.instances]
         self.instances = [found[gi] for gi in sorted(found)]
+        if before != [(known.gi, known.uuid) for known in self.instances]:
+            self._ask_again()
         for instance in self.instances:
             instance.signals |= self._measure_instance(calls, gpm, at, handle, instance)
         return self.instances
@@ -132,7 +153,7 @@ class Board:
         return [Instance(known.gi, known.uuid, known.profile, {}, None) for known in self.instances]
 
     def _instance(self, calls: Calls, mig: object, gi: int) -> Instance:
-        support = self._instance_support
+        support = self._instance_support[gi]
         name = str(calls.ask(support, nvml.nvmlDeviceGetName, mig) or "")
         return Instance(
             gi=gi,
@@ -186,7 +207,7 @@ class Board:
         return gpm.measure(
             scope,
             at,
-            lambda sample: calls.ask(self.support, nvml.nvmlGpmSampleGet, handle, sample),
+            lambda sample: calls.ask(None, nvml.nvmlGpmSampleGet, handle, sample),
             _WHOLE_METRICS,
         )
 
@@ -197,7 +218,7 @@ class Board:
             return {}
 
         def take(sample: object) -> object | None:
-            return calls.ask(self._instance_support, nvml.nvmlGpmMigSampleGet, handle, instance.gi, sample)
+            return calls.ask(None, nvml.nvmlGpmMigSampleGet, handle, instance.gi, sample)
 
         scope = (self.bus_id, instance.gi, instance.uuid, self.divisions)
         return gpm.measure(scope, at, take, _INSTANCE_METRICS)
@@ -244,15 +265,20 @@ def _profile_by_size(calls: Calls, support: Support, mig: object) -> str:
     return f"{attributes.gpuInstanceSliceCount}g.{round(attributes.memorySizeMB / 1024)}gb"
 
 
-def _mig_handle(calls: Calls, handle: object, slot: int) -> Any | None:  # noqa: ANN401 - a pynvml handle
-    """The MIG device in a slot; None = a hole, of which there may be some between others."""
+def _if_there(calls: Calls, call: Callable[..., T], *arguments: object) -> T | None:
+    """What is in a slot for a MIG device; None = a hole, of which there may be some between others.
+
+    Raises:
+        GpuError: it is not known, which is not the same: an instance that is not shown is taken for free.
+        LibraryError: the library is of no more use.
+    """
     try:
-        return nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
+        return call(*arguments)
     except (nvml.NVMLError_NotFound, nvml.NVMLError_InvalidArgument):
         return None
     except nvml.NVMLError as error:
-        calls.refused(nvml.nvmlDeviceGetMigDeviceHandleByIndex.__name__, error)
-        return None
+        calls.refused(call.__name__, error)
+        raise GpuError(error.value) from error
 
 
 def _join(instance: Instance, processes: list[RunningProcess] | None) -> None:

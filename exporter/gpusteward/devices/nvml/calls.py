@@ -29,7 +29,7 @@ GPU_OF_NO_USE: Final = frozenset({nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_R
 """Codes of a GPU that answers nothing any more."""
 
 NOT_THERE: Final = frozenset({nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND})
-"""Codes that say that this board, or this driver, has no such value: no error, and not asked again."""
+"""Codes that say that this board, or this driver, has no such value: no error, and not soon asked again."""
 
 _CODE_NAMES: Final = {
     value: name.removeprefix("NVML_ERROR_")
@@ -70,7 +70,7 @@ class GpuError(Exception):
 
 
 class Support:
-    """What a device has said it does not have: functions by name, fields by id. One for each driver epoch."""
+    """What one device has said it does not have: functions by name, fields by id. Never of two devices."""
 
     def __init__(self) -> None:
         self.lacks: set[str | int] = set()
@@ -81,12 +81,18 @@ class Calls:
 
     def __init__(self) -> None:
         self._errors: dict[tuple[str, int], int] = {}
+        self._codes: set[int] = set()
 
     def errors(self) -> list[tuple[str, str, int]]:
         """(function, code's name, how often) since the last time that this was asked."""
         counted = [(name, code_name(code), count) for (name, code), count in self._errors.items()]
         self._errors = {}
         return counted
+
+    def codes(self) -> set[int]:
+        """Codes of the calls that failed since the last time that this was asked."""
+        codes, self._codes = self._codes, set()
+        return codes
 
     def must(self, call: Callable[..., T], *arguments: object) -> T:
         """A value without which there is no sample at all.
@@ -115,28 +121,34 @@ class Calls:
             self.refused(call.__name__, error)
             raise GpuError(error.value) from error
 
-    def ask(self, support: Support, call: Callable[..., T], *arguments: object) -> T | None:
+    def ask(self, support: Support | None, call: Callable[..., T], *arguments: object) -> T | None:
         """A value that may be missing; None = it is.
+
+        Args:
+            support: remembers a value that is not there; None = nothing is, and it is asked for every time.
+            call: asks for it.
+            arguments: of the call.
 
         Raises:
             GpuError: the GPU answers nothing any more.
             LibraryError: the library does not.
         """
         name = call.__name__
-        if name in support.lacks:
+        if support is not None and name in support.lacks:
             return None
         try:
             return call(*arguments)
         except nvml.NVMLError as error:
             if error.value in NOT_THERE:
-                support.lacks.add(name)
+                if support is not None:
+                    support.lacks.add(name)
                 return None
             self.refused(name, error)
             if error.value in GPU_OF_NO_USE:
                 raise GpuError(error.value) from error
             return None
 
-    def done(self, support: Support, call: Callable[..., None], *arguments: object) -> bool:
+    def done(self, support: Support | None, call: Callable[..., None], *arguments: object) -> bool:
         """Whether a call that gives no value went well.
 
         Raises:
@@ -164,5 +176,6 @@ class Calls:
 
     def count(self, name: str, code: int) -> None:
         """Count a call that failed with this code."""
+        self._codes.add(code)
         key = (name, code)
         self._errors[key] = self._errors.get(key, 0) + 1

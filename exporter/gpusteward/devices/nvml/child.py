@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gpusteward.devices.nvml import frames
+from gpusteward.devices.nvml.progress import Progress
 
 if TYPE_CHECKING:
     from gpusteward.clock import Clock
@@ -54,9 +55,11 @@ class Child:
         started: monotonic seconds.
 
     Attributes:
-        started: as given.
+        started: as given; once it was asked, when it was asked first: the driver wakes for a question.
         pending: whether a question waits for its answer.
         answered: whether it has ever answered.
+        progress: what has come of the present sample.
+        asked_at: monotonic seconds of the last question; None before the first.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], started: float) -> None:
@@ -68,24 +71,40 @@ class Child:
         self.started = started
         self.pending = False
         self.answered = False
+        self.progress = Progress()
+        self.asked_at: float | None = None
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, at: float) -> None:
+    def ask(self, question: frames.Ask) -> None:
         """Send a question. A worker that is gone is noticed when its answer is read."""
         self.pending = True
+        self.started = self.started if self.asked_at is not None else question.at
+        self.asked_at = question.at
+        self.progress.restart()
         with suppress(OSError):
-            self._stdin.write(frames.packed(frames.Ask(at)))
+            self._stdin.write(frames.packed(question))
 
-    def answer(self, clock: Clock, deadline: float) -> frames.Answer | None:
-        """The next answer; None when it has not come by `deadline`, in monotonic seconds.
+    def answer(self, clock: Clock, deadline: float) -> frames.Sample | frames.Gone | None:
+        """The whole answer; None when its end has not come by `deadline`, in monotonic seconds.
 
         Raises:
             WorkerDiedError: the worker ended or sent something else.
         """
+        while (frame := self._frame(clock, deadline)) is not None:
+            whole = (
+                frame if isinstance(frame, frames.Gone) else self.progress.take(frame, clock.now().monotonic)
+            )
+            if whole is not None:
+                self.pending = False
+                self.answered = True
+                return whole
+        return None
+
+    def _frame(self, clock: Clock, deadline: float) -> frames.Answer | None:
         poll = select.poll()
         poll.register(self._stdout, select.POLLIN)
         while (body := self._body()) is None:
@@ -96,8 +115,6 @@ class Child:
             if not read:
                 raise WorkerDiedError("it ended without a word")
             self._received += read
-        self.pending = False
-        self.answered = True
         try:
             return frames.answer_of(body)
         except frames.FrameError as error:

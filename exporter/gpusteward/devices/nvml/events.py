@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pynvml as nvml
 
-from gpusteward.devices.nvml.calls import GpuError, Support
+from gpusteward.devices.nvml.calls import GpuError
 
 if TYPE_CHECKING:
-    from gpusteward.devices.nvml.calls import Calls
+    from gpusteward.devices.nvml.calls import Calls, Support
 
 MOST_AT_ONCE: Final = 1000
 """Events taken in one cycle; the rest waits for the next. A board that storms must not hold up the sample."""
@@ -30,7 +30,6 @@ class Events:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._support = Support()
         self._set: Any = None
         self._registered: dict[int, str] = {}
         self._xids: dict[str, list[int]] = {}
@@ -46,12 +45,14 @@ class Events:
         if where in self._registered or _REGISTER in support.lacks:
             return
         types = self._calls.ask(support, nvml.nvmlDeviceGetSupportedEventTypes, handle)
-        wanted = int(types or 0) & _WANTED
+        if types is None:
+            return
+        wanted = int(types) & _WANTED
         if not wanted & nvml.nvmlEventTypeXidCriticalError:
             support.lacks.add(_REGISTER)
             return
         if self._set is None:
-            self._set = self._calls.ask(self._support, nvml.nvmlEventSetCreate)
+            self._set = self._calls.ask(None, nvml.nvmlEventSetCreate)
         if self._set is not None and self._calls.done(
             support, nvml.nvmlDeviceRegisterEvents, handle, wanted, self._set
         ):
@@ -74,10 +75,14 @@ class Events:
             elif event.eventType == nvml.nvmlEventMigConfigChange:
                 self._divided.add(bus_id)
 
-    def xids(self, bus_id: str) -> list[int] | None:
-        """XIDs of this GPU that were taken in since this was asked last; None = it does not report."""
-        nothing: list[int] | None = [] if bus_id in self._registered.values() else None
-        return self._xids.pop(bus_id, nothing)
+    def take_xids(self) -> dict[str, list[int]]:
+        """XIDs that were taken in since this was asked last, by bus id."""
+        taken, self._xids = self._xids, {}
+        return taken
+
+    def reports(self, bus_id: str) -> bool:
+        """Whether XIDs of this GPU are heard of."""
+        return bus_id in self._registered.values()
 
     def divided(self, bus_id: str) -> bool:
         """Whether this GPU was divided anew since this was asked last."""
@@ -89,5 +94,5 @@ class Events:
         """A GPU that fell off the bus spoils the set for all: the next registrations fill a new one."""
         self._calls.refused(nvml.nvmlEventSetWait_v2.__name__, error)
         with suppress(GpuError):
-            self._calls.done(self._support, nvml.nvmlEventSetFree, self._set)
+            self._calls.done(None, nvml.nvmlEventSetFree, self._set)
         self._set, self._registered = None, {}

@@ -92,8 +92,9 @@ def read_fields(calls: Calls, support: Support, handle: object) -> dict[Signal, 
         LibraryError: the library does not.
     """
     wanted = [field for field in FIELDS if field.ident not in support.lacks]
+    # Every driver has the call, so a denial is not remembered: it would cost all of them for minutes.
     values = calls.ask(
-        support, nvml.nvmlDeviceGetFieldValues, handle, [(field.ident, field.scope) for field in wanted]
+        None, nvml.nvmlDeviceGetFieldValues, handle, [(field.ident, field.scope) for field in wanted]
     )
     signals: dict[Signal, float] = {}
     for field, value in zip(wanted, values or (), strict=False):
@@ -101,6 +102,9 @@ def read_fields(calls: Calls, support: Support, handle: object) -> dict[Signal, 
             _refused(calls, support, field, value.nvmlReturn)
         elif (kind := _TYPES.get(value.valueType)) is not None:
             signals[field.signal] = float(getattr(value.value, kind)) * field.unit
+    if signals.get(Signal.MEMORY_TEMPERATURE) == 0.0:
+        # GDDR boards answer so that have no sensor there: dcgm-exporter's recorded pages of T4, L4 and L40S.
+        del signals[Signal.MEMORY_TEMPERATURE]
     return signals
 
 

@@ -6,7 +6,7 @@ Signals travel under their names in `model.Signal`, already in base units.
 from __future__ import annotations
 
 import struct
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,9 @@ from gpusteward.model.devices import Signal  # noqa: TC001 - msgspec reads the a
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Greatest frame. 16 GPUs of 7 instances with 50 processes each are under half a megabyte."""
+
+NO_ANSWER: Final = -1
+"""Instead of a return code: a call for this GPU did not return. NVML's own are 0 and more."""
 
 LENGTH: Final = struct.Struct("<I")
 
@@ -23,9 +26,13 @@ class Ask(msgspec.Struct, array_like=True):
 
     Attributes:
         at: monotonic seconds, of the clock that all processes of a machine share.
+        skip: indices of GPUs that are not to be touched, since calls for them do not return.
+        last: indices of GPUs to read after all others: of these, too, a call may not return.
     """
 
     at: float
+    skip: list[int] = []
+    last: list[int] = []
 
 
 class RunningProcess(msgspec.Struct, array_like=True):
@@ -51,11 +58,12 @@ class Gpu(msgspec.Struct, array_like=True):
     Attributes:
         index: where NVML enumerates it.
         uuid, model, bus_id: identity; empty for a GPU that could never be read.
-        code: NVML return code that keeps it from being read; 0 = it was read.
+        code: NVML return code that keeps it from being read, or `NO_ANSWER`; 0 = it was read.
         mig: whether MIG is on.
         signals: of a GPU with MIG on only what belongs to the board.
         processes: on a whole GPU; None = not known.
-        xids: since the sample before; None = the board cannot tell.
+        xids: empty, since `Happened` tells them first, until the agent puts them here; None = the board
+            cannot tell.
         minor: number of its device file, /dev/nvidia<minor>; None = not known.
     """
 
@@ -72,11 +80,40 @@ class Gpu(msgspec.Struct, array_like=True):
     minor: int | None = None
 
 
-class Sample(msgspec.Struct, tag="sample"):
-    """A sample; `errors` are failed calls as (function, code's name, how often)."""
+class Happened(msgspec.Struct, tag="happened"):
+    """XIDs since this was said last, by bus id; said before any GPU is touched, for that may not return."""
+
+    xids: dict[str, list[int]]
+
+
+class Began(msgspec.Struct, tag="began"):
+    """A sample begins; `count` is how many GPUs the driver shows."""
 
     driver: str
-    gpus: list[Gpu]
+    count: int
+
+
+class Turn(msgspec.Struct, tag="turn"):
+    """The worker turns to the GPU at this index.
+
+    Attributes:
+        index: where NVML enumerates it.
+        awake: False = it is to be found yet, for which a driver that sleeps may need seconds.
+    """
+
+    index: int
+    awake: bool
+
+
+class Read(msgspec.Struct, tag="read"):
+    """A GPU, as it was read."""
+
+    gpu: Gpu
+
+
+class Done(msgspec.Struct, tag="done"):
+    """The sample ends; `errors` are failed calls as (function, code's name, how often)."""
+
     errors: list[tuple[str, str, int]]
 
 
@@ -92,7 +129,27 @@ class Gone(msgspec.Struct, tag="gone"):
     message: str
 
 
-Answer: TypeAlias = Sample | Gone
+Part: TypeAlias = Happened | Began | Turn | Read | Done
+"""What a sample is sent as, in this order; `Turn` and `Read` for each GPU, `Happened` where there is news."""
+
+Answer: TypeAlias = Part | Gone
+
+
+class Sample(NamedTuple):
+    """A sample, put together.
+
+    Attributes:
+        driver: its version.
+        total: how many GPUs the driver shows.
+        gpus: in the order of their indices.
+        errors: as in `Done`.
+    """
+
+    driver: str
+    total: int
+    gpus: list[Gpu]
+    errors: list[tuple[str, str, int]]
+
 
 _encoder = msgspec.msgpack.Encoder()
 _ask_decoder = msgspec.msgpack.Decoder(Ask)

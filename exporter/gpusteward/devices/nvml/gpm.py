@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pynvml as nvml
 
-from gpusteward.devices.nvml.calls import NOT_THERE, GpuError, Support
+from gpusteward.devices.nvml.calls import NOT_THERE, GpuError
 from gpusteward.model.devices import Signal
 
 if TYPE_CHECKING:
@@ -61,19 +61,22 @@ instances that only look alike are never compared."""
 
 
 class _Held(NamedTuple):
-    """The sample of the cycle before, when it was taken, and room for the next."""
+    """The sample of the cycle before, when it was taken, room for the next, and the means up to it."""
 
     sample: Any
     spare: Any
     at: float
+    means: dict[Signal, float]
 
 
 class Gpm:
-    """The samples kept for every GPU and instance that can be sampled."""
+    """The samples kept for every GPU and instance that can be sampled.
+
+    Who can be is told by a query of its own, so that no refusal here is remembered.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._support = Support()
         self._held: dict[Scope, _Held] = {}
         self._seen: set[Scope] = set()
         self._request = nvml.c_nvmlGpmMetricsGet_t()
@@ -82,6 +85,8 @@ class Gpm:
         self, scope: Scope, at: float, take: Callable[[Any], object | None], metrics: tuple[int, ...]
     ) -> dict[Signal, float]:
         """Means since the cycle before; empty at the first cycle and where there is nothing to compare.
+
+        At a cycle that follows within `LEAST_SECONDS`, the means of the one before once more.
 
         Args:
             scope: what is sampled.
@@ -95,12 +100,16 @@ class Gpm:
             self._begin(scope, at, take)
             return {}
         if at - held.at < LEAST_SECONDS:
-            return {}
+            return held.means
         if take(held.spare) is None:
             self._drop(scope)
             return {}
-        self._held[scope] = _Held(held.spare, held.sample, at)
-        return self._between(held.sample, held.spare, metrics) if at - held.at <= MOST_SECONDS else {}
+        taken = self._held[scope] = _Held(held.spare, held.sample, at, {})
+        if at - held.at > MOST_SECONDS:
+            return {}
+        means = self._between(held.sample, held.spare, metrics)
+        self._held[scope] = taken._replace(means=means)
+        return means
 
     def forget_unseen(self) -> None:
         """Free the samples of what was not measured since the last time that this was called."""
@@ -109,10 +118,11 @@ class Gpm:
         self._seen = set()
 
     def _begin(self, scope: Scope, at: float, take: Callable[[Any], object | None]) -> None:
-        rooms = [self._calls.ask(self._support, nvml.nvmlGpmSampleAlloc) for _ in range(2)]
+        rooms = [self._calls.ask(None, nvml.nvmlGpmSampleAlloc) for _ in range(2)]
         if None in rooms:
+            self._free(*rooms)
             return
-        self._held[scope] = _Held(rooms[0], rooms[1], at)
+        self._held[scope] = _Held(rooms[0], rooms[1], at, {})
         taken = None
         try:
             taken = take(rooms[0])
@@ -122,9 +132,13 @@ class Gpm:
 
     def _drop(self, scope: Scope) -> None:
         held = self._held.pop(scope)
-        for sample in (held.sample, held.spare):
-            with suppress(GpuError):
-                self._calls.done(self._support, nvml.nvmlGpmSampleFree, sample)
+        self._free(held.sample, held.spare)
+
+    def _free(self, *samples: object | None) -> None:
+        for sample in samples:
+            if sample is not None:
+                with suppress(GpuError):
+                    self._calls.done(None, nvml.nvmlGpmSampleFree, sample)
 
     def _between(self, before: object, now: object, metrics: tuple[int, ...]) -> dict[Signal, float]:
         request = self._request
@@ -133,7 +147,7 @@ class Gpm:
         request.sample1, request.sample2 = before, now
         for place, metric in enumerate(metrics):
             request.metrics[place].metricId = metric
-        if self._calls.ask(self._support, nvml.nvmlGpmMetricsGet, request) is None:
+        if self._calls.ask(None, nvml.nvmlGpmMetricsGet, request) is None:
             return {}
         signals: dict[Signal, float] = {}
         for place, metric in enumerate(metrics):

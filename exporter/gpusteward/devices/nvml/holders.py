@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import threading
 from fractions import Fraction
@@ -23,13 +24,21 @@ HOST_PID_NAMESPACE: Final = 0xEFFFFFFC
 NAME_SECONDS: Final = 0.2
 """How long the name of a user is waited for: a directory server may be asked, and may not answer."""
 
+NO_NAME: Final = "?"
+"""Stands for a command that is blank: a process may name itself so (PR_SET_NAME in prctl(2))."""
+
 _START_TIME: Final = 19
 """Place of the start time after the command in /proc/PID/stat, where it is field 22 (proc(5))."""
 
 
 class _Named(NamedTuple):
-    user: str
-    command: str
+    """Names of a process; both empty when it cannot be looked up."""
+
+    user: str = ""
+    command: str = ""
+
+
+_UNKNOWN: Final = _Named()
 
 
 class UserNames:
@@ -79,7 +88,7 @@ class Processes:
         self.visible = proc != PROC or _in_host_namespace()
 
     def describe(self, listed: Iterable[RunningProcess]) -> tuple[Process, ...]:
-        """With names where they are known; empty user and command where not, or where the process is gone."""
+        """With names where they are known, else empty user and command; `gone` only where that is certain."""
         return tuple(self._describe(process) for process in listed)
 
     def forget_unseen(self) -> None:
@@ -88,35 +97,56 @@ class Processes:
         self._seen = set()
 
     def _describe(self, process: RunningProcess) -> Process:
-        named = self._named(process.pid) if self.visible else None
-        user, command = named or ("", "")
-        return Process(pid=process.pid, user=user, command=command, memory_bytes=process.memory)
+        named = self._named(process.pid) if self.visible else _UNKNOWN
+        if named is None:
+            return Process(pid=process.pid, memory_bytes=process.memory, gone=True)
+        return Process(pid=process.pid, user=named.user, command=named.command, memory_bytes=process.memory)
 
     def _named(self, pid: int) -> _Named | None:
         """Its names; None when it is gone. A pid that was given to another process has another start time."""
         try:
             started = self._start_time(pid)
             named = self._known.get((pid, started)) or self._read(pid)
-            if named is None or self._start_time(pid) != started:
-                return None
+            if self._start_time(pid) != started:
+                return _UNKNOWN
+        except ProcessLookupError:
+            return None  # it ended while it was read
+        except FileNotFoundError:
+            return None if self._ended(pid) else _UNKNOWN
         except (OSError, ValueError, IndexError):
-            return None
+            return _UNKNOWN
         self._seen.add((pid, started))
         if named.user:
             self._known[pid, started] = named
         return named
 
+    def _ended(self, pid: int) -> bool:
+        """Whether a pid that /proc does not show is nobody's; with hidepid (proc(5)) it hides some.
+
+        The system itself is asked; of the host's pids seen through a mount, from another pid namespace, it
+        cannot tell. There a /proc that shows the host's first process to us hides none.
+        """
+        if str(self._proc) != PROC:
+            return os.access(self._proc / "1" / "stat", os.R_OK)
+        try:
+            os.kill(pid, 0)  # signal 0 reaches nobody (kill(2))
+        except (ProcessLookupError, OverflowError):
+            return True
+        except PermissionError:
+            pass  # it is there, and another's
+        return False
+
     def _start_time(self, pid: int) -> str:
         stat = (self._proc / str(pid) / "stat").read_text(errors="replace")
         return stat.rpartition(")")[2].split()[_START_TIME]
 
-    def _read(self, pid: int) -> _Named | None:
+    def _read(self, pid: int) -> _Named:
         directory = self._proc / str(pid)
-        command = (directory / "comm").read_text(errors="replace").strip()
+        command = (directory / "comm").read_text(errors="replace").strip() or NO_NAME
         for line in (directory / "status").read_text(errors="replace").splitlines():
             if line.startswith("Uid:"):
                 return _Named(self._users.name(int(line.split()[1])), command)
-        return None
+        raise ValueError("a status without a user")
 
 
 def allocations(processes: tuple[Process, ...] | None, *, visible: bool) -> tuple[Allocation, ...] | None:
@@ -128,11 +158,14 @@ def allocations(processes: tuple[Process, ...] | None, *, visible: bool) -> tupl
 
     Returns:
         Empty when nobody holds it: nothing runs there, or only what is left of processes that are gone, or
-        an MPS server, which stays when its clients have ended. None when it is not known.
+        an MPS server, which stays when its clients have ended. None when it is not known, be it of one
+        process: what it holds is not the others'.
     """
     if processes is None or not visible:
         return None
-    holding = (process for process in processes if process.command and not process.serves_sharing)
+    holding = [process for process in processes if not (process.gone or process.serves_sharing)]
+    if not all(process.command for process in holding):
+        return None
     holders = sorted({Holder(process.user, process.command) for process in holding})
     return tuple(
         Allocation(holder, Fraction(1, len(holders)), running=True, kind=HolderKind.PROCESS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gpusteward.devices.nvml import reasons
+from gpusteward.devices.nvml.frames import NO_ANSWER
 from gpusteward.devices.nvml.holders import allocations
 from gpusteward.errors import SourceError
 from gpusteward.model import Fault, GpuReading, InstanceReading, NodeReadings, Readings
@@ -20,7 +21,11 @@ NO_PERMISSION: Final = 4
 GPU_IS_LOST: Final = 15
 RESET_REQUIRED: Final = 16
 
-_FAULTS: Final = {GPU_IS_LOST: Fault.LOST, RESET_REQUIRED: Fault.RESET_REQUIRED}
+_FAULTS: Final = {
+    GPU_IS_LOST: Fault.LOST,
+    RESET_REQUIRED: Fault.RESET_REQUIRED,
+    NO_ANSWER: Fault.NOT_RESPONDING,
+}
 
 
 class Translator:
@@ -98,6 +103,8 @@ def _check(sample: Sample) -> None:
             "the driver is there and shows no GPU", reasons.NO_GPUS, reasons.HINTS[reasons.NO_GPUS]
         )
     codes = {gpu.code for gpu in sample.gpus}
+    if codes == {NO_ANSWER}:
+        raise SourceError("no GPU answers", reasons.TIMEOUT, reasons.HINTS[reasons.TIMEOUT])
     if codes & {0, *_FAULTS} or len(codes) > 1:
         return
     (code,) = codes

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from gpusteward.devices.nvml import reasons
 from gpusteward.devices.nvml.child import Child, WorkerDiedError, launch
-from gpusteward.devices.nvml.frames import Gone, Sample
+from gpusteward.devices.nvml.frames import Ask, Gone, Sample
 from gpusteward.devices.nvml.holders import Processes
 from gpusteward.devices.nvml.readings import Translator
+from gpusteward.devices.nvml.suspects import BackOff, Suspects
 from gpusteward.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpusteward.clock import Clock, Moment
     from gpusteward.config.settings import NvmlSettings
     from gpusteward.devices.nvml.child import Launch
@@ -24,14 +30,18 @@ DEFAULT_DEADLINE_SECONDS: Final = 2.0
 DEATH_SECONDS: Final = 0.5
 """How long a killed worker may take to die. One that takes longer is held by the driver."""
 
-LEAST_BACK_OFF_SECONDS: Final = 1.0
-MOST_BACK_OFF_SECONDS: Final = 60.0
+MOMENT_SECONDS: Final = 0.05
+"""How long a cycle that is over may wait for the death of its worker."""
+
+MOST_XIDS_KEPT: Final = 1000
+"""XIDs of a GPU that are kept while there are no readings to put them into. The first ones tell the cause."""
 
 
 class NvmlSource:
     """Reads this machine's GPUs through NVML, in a worker process.
 
-    A worker that does not answer is killed, and another is started after 1, 2, 4 … 60 seconds. One that
+    A worker that does not answer is killed, and another is started after 1, 2, 4 … 60 seconds; at once where
+    it is known which GPU it hung at, and that one is then left out until its own time to be tried. One that
     cannot be killed (the driver holds it) is left alone, and while it lives there is no other: at most one
     orphan.
 
@@ -63,8 +73,9 @@ class NvmlSource:
         self._orphan: Child | None = None
         self._stuck = False
         self._failure: SourceError | None = None
-        self._retry_at = 0.0
-        self._back_off = 0.0
+        self._back_off = BackOff()
+        self._suspects = Suspects()
+        self._xids: dict[str, list[int]] = {}
 
     @property
     def name(self) -> str:
@@ -77,13 +88,16 @@ class NvmlSource:
         return self._stuck
 
     def read(self, at: Moment) -> Readings:
-        """One sample; takes at most `deadline_seconds`.
+        """One sample; takes at most `deadline_seconds`, and `MOMENT_SECONDS` if a GPU hangs.
 
         Raises:
             SourceError: with one of the reasons in `reasons`.
         """
         with self._lock:
-            return self._translator.readings(self._sample(at), at)
+            sample = _with_xids(self._sample(at), self._xids)
+            readings = self._translator.readings(sample, at)
+            self._xids = {}
+            return readings
 
     def close(self) -> None:
         """End the worker, and with it the use of the driver; a later read starts another.
@@ -97,7 +111,7 @@ class NvmlSource:
             self._lock.acquire()
         try:
             self._let_go()
-            self._failure, self._back_off = None, 0.0
+            self._failure, self._back_off = None, BackOff()
         finally:
             self._lock.release()
 
@@ -108,15 +122,61 @@ class NvmlSource:
             answer = self._exchange(child, at, deadline)
         except WorkerDiedError as error:
             raise self._abandon(at, reasons.WORKER_DIED, f"the NVML worker died: {error}") from error
+        finally:
+            for bus_id, codes in child.progress.take_xids().items():
+                self._xids[bus_id] = [*self._xids.get(bus_id, ()), *codes][:MOST_XIDS_KEPT]
         if isinstance(answer, Sample):
-            self._failure, self._back_off = None, 0.0
-            return answer
+            self._failure = None
+            self._back_off.well()
+            return self._suspects.completed(answer)
         if isinstance(answer, Gone):
             raise self._abandon(at, answer.reason, answer.message)
-        waited = at.monotonic - child.started
-        if not child.answered and waited < self._settings.start_seconds:
-            raise _error(reasons.STARTING, f"the driver is still being initialised, since {waited:.0f} s")
-        raise self._abandon(at, reasons.TIMEOUT, f"NVML did not answer within {self._seconds:g} s")
+        return self._part(child, at)
+
+    def _part(self, child: Child, at: Moment) -> Sample:
+        """What came before the deadline, when the rest did not: a GPU that hangs costs its own values."""
+        progress, hung = child.progress, child.progress.unfinished()
+        if not child.answered and self._wakes(child, at):
+            raise self._waiting(at.monotonic - child.started)
+        message = f"NVML did not answer within {self._seconds:g} s"
+        if hung is None:
+            raise self._abandon(at, reasons.TIMEOUT, message)
+        already = hung.index in self._suspects.out()
+        self._suspects.blame(hung.index, at.monotonic)
+        part = progress.sample()
+        if child.asked_at == at.monotonic and self._suspects.suffices(part):
+            self._failure = None
+            self._replace(at)
+            return self._suspects.completed(part)
+        if already:
+            raise self._abandon(at, reasons.TIMEOUT, message)
+        self._replace(at)
+        raise _error(reasons.TIMEOUT, message)
+
+    def _waiting(self, seconds: float) -> SourceError:
+        """A new worker has not answered: what ended the one before it may still be so, and stands till then.
+
+        Else a fault that lasts would be told with gaps, and who watches for one that lasts never see it.
+        """
+        before = self._failure
+        if before is None:
+            return _error(reasons.STARTING, f"the driver is still being initialised, since {seconds:.0f} s")
+        message = f"{before.message}; a new worker has not answered yet, since {seconds:.0f} s"
+        return SourceError(message, before.reason, before.hint)
+
+    def _wakes(self, child: Child, at: Moment) -> bool:
+        """Whether a worker that has not answered yet may only be waiting for a driver that slept.
+
+        Not at a GPU that did not answer an earlier worker either, when others do: they are not kept waiting.
+        """
+        if at.monotonic - child.started >= self._settings.start_seconds:
+            return False
+        progress, turn = child.progress, child.progress.unfinished()
+        if turn is None:
+            return True
+        if progress.gpus and turn.index in self._suspects.out():
+            return False
+        return not turn.awake or self._clock.now().monotonic - progress.since < self._seconds
 
     def _exchange(self, child: Child, at: Moment, deadline: float) -> Sample | Gone | None:
         """The answer to a question asked now; None when it does not come in time.
@@ -127,7 +187,9 @@ class NvmlSource:
             late = child.answer(self._clock, deadline)
             if not isinstance(late, Sample):
                 return late
-        child.ask(at.monotonic)
+        due = self._suspects.due(at.monotonic)
+        last = [] if due is None else [due]
+        child.ask(Ask(at.monotonic, skip=sorted(self._suspects.out() - {due}), last=last))
         return child.answer(self._clock, deadline)
 
     def _start(self, at: Moment) -> Child:
@@ -137,7 +199,7 @@ class NvmlSource:
         if self._orphan is not None and self._stuck:
             raise _error(reasons.STUCK, f"the NVML worker with pid {self._orphan.pid} cannot be killed")
         self._orphan = None
-        left = self._retry_at - at.monotonic
+        left = self._back_off.left(at.monotonic)
         if self._failure is not None and left > 0:
             before = self._failure
             raise SourceError(f"{before.message}; next try in {left:.0f} s", before.reason, before.hint)
@@ -152,20 +214,41 @@ class NvmlSource:
 
     def _abandon(self, at: Moment, reason: str, message: str) -> SourceError:
         """Kill the worker, set the time of the next try, and say why."""
-        self._back_off = min(max(2 * self._back_off, LEAST_BACK_OFF_SECONDS), MOST_BACK_OFF_SECONDS)
-        self._retry_at = at.monotonic + self._back_off
+        self._back_off.failed(at.monotonic)
+        self._kill()
+        self._failure = _error(reason, message)
+        return self._failure
+
+    def _replace(self, at: Moment) -> None:
+        """Kill the worker and start the next, which leaves out what this one hung at: nothing to wait for.
+
+        If that can be done at once, it is up by the next cycle.
+        """
+        self._kill()
+        if self._orphan is None or self._orphan.gone(MOMENT_SECONDS):
+            with suppress(SourceError):
+                self._start(at)
+
+    def _kill(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._orphan = None if self._child.gone() else self._child
             self._child = None
-        self._failure = _error(reason, message)
-        return self._failure
 
     def _let_go(self) -> None:
         left = self._child or self._orphan  # there is never both
         if left is not None:
             left.end()
             self._child, self._orphan = None, None if left.gone() else left
+
+
+def _with_xids(sample: Sample, xids: Mapping[str, list[int]]) -> Sample:
+    """The sample with these XIDs, by bus id; also of a GPU that was not read."""
+    gpus = [
+        msgspec.structs.replace(gpu, xids=xids[gpu.bus_id]) if gpu.bus_id in xids else gpu
+        for gpu in sample.gpus
+    ]
+    return sample._replace(gpus=gpus)
 
 
 def _error(reason: str, message: str) -> SourceError:

@@ -9,11 +9,13 @@ import pynvml as nvml
 from gpusteward.devices.nvml.board import Board
 from gpusteward.devices.nvml.calls import Calls, GpuError
 from gpusteward.devices.nvml.events import Events
-from gpusteward.devices.nvml.frames import Gpu, Sample
+from gpusteward.devices.nvml.frames import Began, Done, Gpu, Happened, Read, Turn
 from gpusteward.devices.nvml.gpm import Gpm
 
 if TYPE_CHECKING:
-    from gpusteward.devices.nvml.frames import Instance
+    from collections.abc import Callable
+
+    from gpusteward.devices.nvml.frames import Ask, Instance, Part
 
 
 class _Found(NamedTuple):
@@ -39,18 +41,39 @@ class Sweep:
         self._boards: dict[str, Board] = {}
         self._driver = str(calls.must(nvml.nvmlSystemGetDriverVersion))
 
-    def sample(self, at: float) -> Sample:
-        """All GPUs at `at`, in monotonic seconds.
+    def sample(self, ask: Ask, tell: Callable[[Part], None]) -> None:
+        """Read the GPUs as asked, and tell each part of the sample before the next call that may not return.
 
         Raises:
             LibraryError: the library is of no more use.
         """
-        self._events.drain()
+        try:
+            self._events.drain()
+        finally:
+            xids = self._events.take_xids()
+            if xids:
+                tell(Happened(xids))
         count = int(self._calls.must(nvml.nvmlDeviceGetCount))
-        found = self._recognised([self._find(index) for index in range(count)])
-        gpus = [self._read(at, *place) for place in found]
+        tell(Began(self._driver, count))
+        first = [index for index in range(count) if index not in ask.skip and index not in ask.last]
+        self._round(first, ask.at, tell, complete=len(first) == count)
+        self._round([index for index in ask.last if index < count], ask.at, tell, complete=False)
         self._gpm.forget_unseen()
-        return Sample(self._driver, gpus, self._calls.errors())
+        tell(Done(self._calls.errors()))
+
+    def _round(self, indices: list[int], at: float, tell: Callable[[Part], None], *, complete: bool) -> None:
+        """Read these GPUs; those that cannot be found come last, once it is known who is missing."""
+        found = []
+        for index in indices:
+            tell(Turn(index, awake=False))
+            place = self._find(index)
+            found.append(place)
+            if place.code == nvml.NVML_SUCCESS:
+                tell(Turn(index, awake=True))
+                tell(Read(self._read(at, *place)))
+        for place in self._recognised(found, complete=complete):
+            if place.code != nvml.NVML_SUCCESS:
+                tell(Read(self._read(at, *place)))
 
     def _find(self, index: int) -> _Found:
         board = None
@@ -67,14 +90,15 @@ class Sweep:
         board.index = index
         return _Found(index, board, handle, nvml.NVML_SUCCESS)
 
-    def _recognised(self, found: list[_Found]) -> list[_Found]:
+    def _recognised(self, found: list[_Found], *, complete: bool) -> list[_Found]:
         """Give those that cannot say who they are the identity of a board that was seen and is missing.
 
+        Boards that are not among these are forgotten when all are well, if these are all that there are.
         The one of the same index first: the order changes only with a restart of the driver.
         """
         present = {place.board.bus_id for place in found if place.board}
         missing = {board.index: board for bus_id, board in self._boards.items() if bus_id not in present}
-        if all(place.code == nvml.NVML_SUCCESS for place in found):
+        if complete and all(place.code == nvml.NVML_SUCCESS for place in found):
             for board in missing.values():
                 del self._boards[board.bus_id]
             return found
@@ -95,19 +119,39 @@ class Sweep:
 
     def _values(self, at: float, index: int, board: Board, handle: object) -> Gpu:
         calls = self._calls
-        self._events.register(board.bus_id, handle, board.support)
-        modes = calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
-        board.set_mig(on=modes is not None and modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
-        if board.minor is None:
+        if board.minor is None:  # who it is, like its UUID: before what is read of it begins to count
             board.minor = calls.ask(board.support, nvml.nvmlDeviceGetMinorNumber, handle)
-        board.divisions += self._events.divided(board.bus_id)
+        calls.codes()
+        board.expire(at)
+        self._take_mode(board, handle)
+        self._events.register(board.bus_id, handle, board.support)
+        if self._events.divided(board.bus_id):
+            board.divide()
         signals = board.read(calls, self._gpm, handle, at)
         frame = self._frame(
             index, board, nvml.NVML_SUCCESS, board.read_instances(calls, self._gpm, handle, at)
         )
         frame.signals = signals
         frame.processes = board.read_processes(calls, handle)
+        codes = calls.codes()
+        if codes and _says_nothing(frame):
+            raise GpuError(_only(codes))
         return frame
+
+    def _take_mode(self, board: Board, handle: object) -> None:
+        """The MIG mode. Where it is refused it is as it was: a divided GPU is not whole for that.
+
+        Raises:
+            GpuError: it was never known, or the GPU answers nothing any more.
+        """
+        modes = self._calls.ask(board.support, nvml.nvmlDeviceGetMigMode, handle)  # [current, pending]
+        if modes is not None:
+            board.set_mig(on=modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
+        elif board.mig is None:
+            codes = self._calls.codes()
+            if codes:
+                raise GpuError(_only(codes))
+            board.set_mig(on=False)  # it has none
 
     def _frame(self, index: int, board: Board, code: int, instances: list[Instance]) -> Gpu:
         return Gpu(
@@ -116,10 +160,24 @@ class Sweep:
             model=board.model,
             bus_id=board.bus_id,
             code=code,
-            mig=board.mig,
+            mig=bool(board.mig),
             signals={},
             instances=instances,
             processes=None,
-            xids=self._events.xids(board.bus_id),
+            xids=[] if self._events.reports(board.bus_id) else None,
             minor=board.minor,
         )
+
+
+def _says_nothing(gpu: Gpu) -> bool:
+    """Whether all that is known of a GPU is who it is."""
+    return not (
+        gpu.signals
+        or gpu.processes is not None
+        or any(instance.signals or instance.processes is not None for instance in gpu.instances)
+    )
+
+
+def _only(codes: set[int]) -> int:
+    """The code that all refusals have in common; unknown error when there is none."""
+    return next(iter(codes)) if len(codes) == 1 else int(nvml.NVML_ERROR_UNKNOWN)

@@ -1,4 +1,9 @@
-"""Byte counters that may wrap, and the rates between two readings of them.
+"""Rates between two readings of byte counters, which may wrap or be set back.
+
+The counters themselves are told as the driver has them. Carried on over a wrap they would fall by all that
+was carried each time that a worker or the agent begins anew, and Prometheus would take what the driver has
+counted for traffic of that moment. As they are, a wrap hides at most
+what was moved since the scrape before it.
 
 nvmlDeviceGetPcieThroughput is never called: it blocks for a window of 20 ms, for each direction of each GPU.
 """
@@ -12,56 +17,57 @@ from gpusteward.model.devices import Signal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PCIE_BYTES_PER_SECOND: Final = 64e9
+"""Most that a board moves over PCIe each way: 16 lanes of 32 GT/s, generation 5 (PCI-SIG's specification)."""
+
 MOST_BYTES_PER_SECOND: Final = 4e12
-"""No board moves more: a faster one is a counter that was set back. NVLink 5 is 1.8e12 both ways together."""
+"""No board moves more: a faster one is a counter that jumped. NVLink 5 is 1.8e12 both ways together."""
 
 _RATES: Final = (
     (Signal.PCIE_TX, (Signal.PCIE_TX_TOTAL,)),
     (Signal.PCIE_RX, (Signal.PCIE_RX_TOTAL,)),
     (Signal.NVLINK, (Signal.NVLINK_TX_TOTAL, Signal.NVLINK_RX_TOTAL)),
 )
+_WRAPS: Final = frozenset({Signal.PCIE_TX_TOTAL, Signal.PCIE_RX_TOTAL})
+"""Counters that wrap, as nvml.h says of fields 197 and 198; any other that falls was set back."""
 
 
 class Traffic:
     """The byte counters of one board."""
 
     def __init__(self) -> None:
-        self._raw: dict[Signal, float] = {}
-        self._carried: dict[Signal, float] = {}
+        self._last: dict[Signal, float] = {}
         self._at: float | None = None
 
     def follow(self, signals: dict[Signal, float], at: float) -> None:
-        """Make the counters in `signals` go on where they wrapped, and add the rates since the time before.
+        """Add the rates since the time before to `signals`; none of a counter that was set back.
 
         Args:
-            signals: what was read now; changed.
+            signals: what was read now; the rates are added.
             at: when, in monotonic seconds.
         """
         seconds = at - self._at if self._at is not None else 0.0
-        moved = {name: self._step(name, signals) for _, names in _RATES for name in names}
+        moved = {name: self._step(name, signals.get(name), seconds) for _, names in _RATES for name in names}
         self._at = at
         if seconds <= 0:
             return
         for rate, names in _RATES:
-            per_second = _sum(moved[name] for name in names)
-            if per_second is not None and per_second / seconds <= MOST_BYTES_PER_SECOND:
-                signals[rate] = per_second / seconds
+            together = _sum(moved[name] for name in names)
+            if together is not None and together / seconds <= MOST_BYTES_PER_SECOND:
+                signals[rate] = together / seconds
 
-    def _step(self, name: Signal, signals: dict[Signal, float]) -> float | None:
-        """Bytes since the reading before; None when there was none."""
-        now, before = signals.get(name), self._raw.get(name)
+    def _step(self, name: Signal, now: float | None, seconds: float) -> float | None:
+        """Bytes since the reading before; None when there was none, or the counter was set back."""
+        before = self._last.pop(name, None)
         if now is None:
-            self._raw.pop(name, None)
             return None
-        self._raw[name] = now
-        carried = self._carried.get(name, 0.0)
-        if before is not None and now < before:
-            carried += _width(before)
-            self._carried[name] = carried
-        signals[name] = now + carried
+        self._last[name] = now
         if before is None:
             return None
-        return now - before if now >= before else now + _width(before) - before
+        if now >= before:
+            return now - before
+        over = now + _width(before) - before
+        return over if name in _WRAPS and over <= PCIE_BYTES_PER_SECOND * seconds else None
 
 
 def _width(last: float) -> float:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from gpusteward.devices.nvml import frames
@@ -78,7 +79,7 @@ def serve(library: str, driver_root: str, questions: Questions, answers: int) ->
         load(library, driver_root, calls)
         sweep = Sweep(calls)
         while (ask := questions.next()) is not None:
-            _write(answers, sweep.sample(ask.at))
+            sweep.sample(ask, partial(_write, answers))
     except LibraryError as error:
         _write(answers, frames.Gone(error.reason, error.message))
 

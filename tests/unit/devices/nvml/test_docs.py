@@ -6,7 +6,9 @@ import re
 
 from gpusteward.devices.nvml import reasons
 from gpusteward.devices.nvml.fields import FIELDS
+from gpusteward.devices.released import RELEASED
 from gpusteward.model import Fault
+from gpusteward.sampler import INTERNAL
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "nvml.md").read_text(encoding="utf-8")
@@ -14,7 +16,7 @@ PAGE = (ROOT / "docs" / "nvml.md").read_text(encoding="utf-8")
 
 def test_every_reason_is_explained_and_no_other() -> None:
     told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
-    assert told == reasons.HINTS.keys()
+    assert told == {*reasons.HINTS, RELEASED, INTERNAL}
 
 
 def test_the_faults_of_a_gpu_are_explained() -> None:

@@ -191,10 +191,12 @@ def test_tries_follow_each_other_after_1_2_4_up_to_60_seconds(bench: Callable[..
     with pytest.raises(SourceError):
         on.readings(1.0)
     assert len(on.gpus(60.0)) == 1
+    for _ in range(4):
+        on.gpus(1.0)
     on.fake.fault("*", 9)
     refusal(on)
     on.fake.clear_faults()
-    assert len(on.gpus(1.0)) == 1, "a success starts the count anew"
+    assert len(on.gpus(1.0)) == 1, "five good cycles start the count anew"
 
 
 def test_a_library_that_is_not_there_says_where_it_was_looked_for(
@@ -237,13 +239,3 @@ def test_a_count_that_is_refused_ends_the_sample_and_says_which_call_it_was(
     assert refusal(on).message == "nvmlDeviceGetCount answered UNKNOWN"
     on.fake.clear_faults()
     assert len(on.gpus()) == 1
-
-
-def test_a_slot_that_cannot_be_asked_costs_its_instance_and_is_counted(bench: Callable[..., Bench]) -> None:
-    on = bench([H100])
-    on.fake.set_mig_layout(0, ["1g.10gb"])
-    on.fake.fault("nvmlDeviceGetMigDeviceHandleByIndex", 999)
-    readings = on.readings()
-    (gpu,) = readings.nodes[0].gpus
-    assert (gpu.mig, gpu.instances, gpu.fault) == (True, (), None)
-    assert readings.errors == {("nvmlDeviceGetMigDeviceHandleByIndex", "UNKNOWN"): 7}

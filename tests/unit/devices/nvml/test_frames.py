@@ -22,7 +22,7 @@ GPUS = st.builds(
     uuid=st.text(),
     model=st.text(),
     bus_id=st.text(),
-    code=st.integers(0, 999),
+    code=st.integers(frames.NO_ANSWER, 999),
     mig=st.booleans(),
     signals=SIGNALS,
     instances=st.lists(INSTANCES, max_size=2),
@@ -30,9 +30,15 @@ GPUS = st.builds(
     xids=st.none() | st.lists(st.integers(1, 200), max_size=3),
 )
 ERRORS = st.lists(st.tuples(st.text(), st.text(), st.integers(1, 9)), max_size=2)
-ANSWERS = st.builds(frames.Sample, st.text(), st.lists(GPUS, max_size=2), ERRORS) | st.builds(
-    frames.Gone, st.text(), st.text()
+ANSWERS = st.one_of(
+    st.builds(frames.Happened, st.dictionaries(st.text(), st.lists(st.integers(1, 200)), max_size=3)),
+    st.builds(frames.Began, st.text(), st.integers(0, 16)),
+    st.builds(frames.Turn, st.integers(0, 15), st.booleans()),
+    st.builds(frames.Read, GPUS),
+    st.builds(frames.Done, ERRORS),
+    st.builds(frames.Gone, st.text(), st.text()),
 )
+INDICES = st.lists(st.integers(0, 15), max_size=3)
 
 
 @given(ANSWERS)
@@ -43,9 +49,9 @@ def test_an_answer_arrives_as_it_was_given(answer: frames.Answer) -> None:
     assert frames.answer_of(body) == answer
 
 
-@given(st.floats(allow_nan=False))
-def test_a_question_arrives_as_it_was_asked(at: float) -> None:
-    assert frames.ask_of(frames.packed(frames.Ask(at))[frames.LENGTH.size :]).at == at
+@given(st.builds(frames.Ask, st.floats(allow_nan=False), INDICES, INDICES))
+def test_a_question_arrives_as_it_was_asked(question: frames.Ask) -> None:
+    assert frames.ask_of(frames.packed(question)[frames.LENGTH.size :]) == question
 
 
 @given(st.binary(max_size=64))
@@ -66,10 +72,8 @@ def test_the_greatest_frame_is_accepted_and_one_byte_more_is_not() -> None:
 
 
 def test_a_signal_that_is_not_ours_is_no_answer() -> None:
-    body = frames.packed(
-        frames.Sample("1", [frames.Gpu(0, "", "", "", 0, mig=False, signals={}, instances=[], processes=None,
-                                       xids=None)], [])
-    )[frames.LENGTH.size :]  # fmt: skip
-    assert isinstance(frames.answer_of(body), frames.Sample)
+    gpu = frames.Gpu(0, "", "", "", 0, mig=False, signals={}, instances=[], processes=None, xids=None)
+    body = frames.packed(frames.Read(gpu))[frames.LENGTH.size :]
+    assert frames.answer_of(body) == frames.Read(gpu)
     with pytest.raises(frames.FrameError):
         frames.answer_of(body.replace(b"\x80\x90", b"\x81\xa1x\x01\x90"))

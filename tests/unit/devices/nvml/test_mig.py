@@ -164,6 +164,22 @@ def test_samples_too_near_are_not_compared_and_too_old_ones_only_replaced(
     assert on.gpu(600).signals[Signal.SM_ACTIVE] == pytest.approx(0.5)
 
 
+def test_two_samples_in_a_moment_tell_the_same_means(bench: Callable[..., Bench]) -> None:
+    """As when the source is taken up again while a cycle is just over."""
+    on = bench([H100, H100])
+    (instance,) = on.fake.set_mig_layout(1, ["1g.10gb"])
+    on.fake.set_activity(0, sm=0.5)
+    on.fake.set_activity(1, gi=instance.gi, sm=0.7)
+    on.gpus()
+    on.gpus()
+    on.fake.set_activity(0, sm=0.9)
+    whole, divided = on.gpus(0.3)
+    assert whole.signals[Signal.SM_ACTIVE] == pytest.approx(0.5)
+    assert divided.instances[0].signals[Signal.SM_ACTIVE] == pytest.approx(0.7)
+    whole, _ = on.gpus(0.3)
+    assert whole.signals[Signal.SM_ACTIVE] == pytest.approx(0.9), "the near sample was not taken"
+
+
 def test_compute_instances_of_one_gpu_instance_are_one_leaf(bench: Callable[..., Bench]) -> None:
     on = bench([H100])
     (first,) = on.fake.set_mig_layout(0, ["3g.40gb"])

@@ -123,8 +123,10 @@ def test_a_user_without_a_name_is_told_by_number(bench: Callable[..., Bench], ho
 def test_what_is_left_of_a_process_that_is_gone_is_nobodys(bench: Callable[..., Bench], host: Host) -> None:
     on = bench([A10G], settings=host.settings())
     on.fake.add_process(0, Process(99, GIB))
+    assert on.gpu().allocations is None, "nothing shows that this /proc hides none"
+    host.start(1, "systemd")
     gpu = on.gpu()
-    assert [(each.pid, each.user, each.command) for each in gpu.processes or ()] == [(99, "", "")]
+    assert [(each.pid, each.command, each.gone) for each in gpu.processes or ()] == [(99, "", True)]
     assert gpu.allocations == ()
 
 

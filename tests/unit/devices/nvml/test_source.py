@@ -20,6 +20,7 @@ from gpusteward.devices.nvml.child import Child, launch
 from gpusteward.devices.nvml.source import NvmlSource
 from gpusteward.errors import SourceError
 from tests.nvml.profiles import H100
+from tests.nvml.waits import only_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ def settled(on: Bench) -> None:
         try:
             on.readings(seconds)
         except SourceError as error:
-            if error.reason != reasons.STARTING:
+            if not only_waits(error):
                 raise
         else:
             return
@@ -81,6 +82,37 @@ def test_a_driver_that_does_not_wake_in_time_is_given_up(bench: Callable[..., Be
     on.fake.hang("nvmlInit*")
     told = [refusal(on).reason for _ in range(5)]
     assert told == [reasons.STARTING] * 4 + [reasons.TIMEOUT], "20 s of starting are 4 cycles of 5 s"
+
+
+def test_until_a_new_worker_answers_what_ended_the_one_before_it_stands(bench: Callable[..., Bench]) -> None:
+    """On a slow node, where each takes longer than the deadline: lost devices are told without a gap."""
+    on = bench([H100], settings=SHORT)
+    settled(on)
+    lost = on.fake.fault("nvmlDeviceGetCount_v2", 999)
+    assert refusal(on).reason == reasons.UNKNOWN_ERROR
+    asleep = on.fake.stall("nvmlInit*")
+    for _ in range(3):
+        error = refusal(on)
+        assert error.reason == reasons.UNKNOWN_ERROR
+        assert "DeviceGetCount answered UNKNOWN; a new worker has not answered yet, since" in error.message
+        assert "recreate the pod" in error.hint
+    on.fake.clear_faults(asleep, lost)
+    settled(on)
+    on.source.close()
+    on.fake.stall("nvmlInit*")
+    assert refusal(on).reason == reasons.STARTING, "it was well since"
+
+
+def test_a_new_worker_that_never_answers_ends_what_was_said_of_the_one_before(
+    bench: Callable[..., Bench],
+) -> None:
+    on = bench([H100], settings=SHORT)
+    settled(on)
+    on.fake.fault("nvmlDeviceGetCount_v2", 999)
+    refusal(on)
+    on.fake.hang("nvmlInit*")
+    told = [refusal(on).reason for _ in range(6)]
+    assert told == [reasons.UNKNOWN_ERROR] * 4 + [reasons.TIMEOUT] * 2, "it has 20 s, which are 4 cycles"
 
 
 def test_the_late_first_answer_is_not_taken_for_that_of_now(bench: Callable[..., Bench]) -> None:

@@ -1,4 +1,4 @@
-"""Byte counters: rates between readings, counters that go on where the driver's wrap."""
+"""Byte counters as the driver has them, and the rates between readings, over a wrap too."""
 
 from __future__ import annotations
 
@@ -41,16 +41,52 @@ def test_nvlink_is_both_directions_together_and_unknown_while_one_is() -> None:
 
 @pytest.mark.parametrize("bits", [32, 40, 48])
 @given(steps=st.lists(st.floats(0, 0.49), min_size=1, max_size=12))
-def test_a_counter_that_wraps_goes_on(bits: int, steps: list[float]) -> None:
-    """Whatever is moved in a cycle, as long as it is less than half of the range."""
+def test_over_a_wrap_the_rate_is_that_of_what_was_moved(bits: int, steps: list[float]) -> None:
+    """Whatever is moved in a cycle, if less than half of the range; the total is the driver's."""
     width = 2**bits
     true, traffic, at = width * 3 // 4, Traffic(), 0.0
-    first = followed(traffic, true % width, at)[TX_TOTAL]
+    followed(traffic, true % width, at)
     for step in steps:
         moved = int(step * width)
-        true, at = true + moved, at + 1000.0
-        total = followed(traffic, true % width, at)[TX_TOTAL]
-        assert total - first == true - width * 3 // 4
+        true, at = true + moved, at + 10_000.0
+        assert followed(traffic, true % width, at) == {TX_TOTAL: true % width, TX: moved / 10_000.0}
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(17.0, None), (17.1, (2**40 - 10**10) / 17.1)])
+def test_a_fall_is_a_wrap_only_where_the_bus_can_move_as_much_in_that_time(
+    seconds: float, rate: float | None
+) -> None:
+    """A reset of the GPU sets its counters back: that is no traffic."""
+    traffic = Traffic()
+    followed(traffic, 2.0**39 + 10.0**10, 0.0)
+    told = followed(traffic, 2.0**39, seconds)
+    assert told[TX_TOTAL] == 2.0**39
+    assert told.get(TX) == rate
+
+
+@given(readings=st.lists(st.floats(0, 2**60), min_size=2, max_size=12))
+def test_a_total_is_always_the_drivers_and_no_rate_is_more_than_a_board_moves(readings: list[float]) -> None:
+    """So that a worker that begins anew, and knows none of what was before, tells the same total."""
+    traffic = Traffic()
+    for at, raw in enumerate(readings):
+        told = followed(traffic, raw, at * 5.0)
+        assert told[TX_TOTAL] == raw
+        assert 0.0 <= told.get(TX, 0.0) <= 4e12
+
+
+def test_an_nvlink_counter_that_falls_was_set_back_and_has_no_rate() -> None:
+    traffic = Traffic()
+    for at, tx in enumerate((4e9, 4.2e9, 1e8, 3e8)):
+        both = {Signal.NVLINK_TX_TOTAL: tx, Signal.NVLINK_RX_TOTAL: 0.0}
+        traffic.follow(both, float(at))
+        assert both[Signal.NVLINK_TX_TOTAL] == tx
+        assert both.get(Signal.NVLINK) == (None, 0.2e9, None, 0.2e9)[at]
+
+
+def test_after_a_counter_was_set_back_the_next_rate_is_from_there() -> None:
+    traffic = Traffic()
+    for at, raw, rate in ((0.0, 5e15, None), (5.0, 5e15 + 1e9, 2e8), (10.0, 3e9, None), (15.0, 4e9, 2e8)):
+        assert followed(traffic, raw, at).get(TX) == rate
 
 
 def test_a_rate_that_no_board_reaches_is_not_told() -> None:

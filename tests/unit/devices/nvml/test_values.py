@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,7 +172,7 @@ def test_temperatures_are_told_where_the_board_has_them(bench: Callable[..., Ben
     assert stacked.signals[Signal.TEMPERATURE] == 32.0
     assert stacked.signals[Signal.MEMORY_TEMPERATURE] == 38.0
     assert stacked.signals[Signal.TEMPERATURE_MARGIN] == 50.0
-    assert Signal.MEMORY_TEMPERATURE not in gddr.signals, "GDDR boards tell none: absent, not 0"
+    assert Signal.MEMORY_TEMPERATURE not in gddr.signals, "GDDR boards answer 0 and have none: absent"
     assert Signal.TEMPERATURE_MARGIN not in gddr.signals
 
 
@@ -210,7 +211,7 @@ def test_a_board_without_nvlink_has_no_nvlink(bench: Callable[..., Bench]) -> No
     assert Signal.NVLINK not in on.gpu().signals
 
 
-def test_a_pcie_counter_that_wraps_goes_on(bench: Callable[..., Bench]) -> None:
+def test_a_pcie_counter_that_wraps_has_its_rate_and_is_told_as_it_is(bench: Callable[..., Bench]) -> None:
     on = bench([L4])
     on.fake.set_gpu(0, pcie_wrap_bits=34)
     on.fake.set_activity(0, pcie_tx=1e9)
@@ -219,7 +220,21 @@ def test_a_pcie_counter_that_wraps_goes_on(bench: Callable[..., Bench]) -> None:
         signals = on.gpu(3).signals
         assert signals[Signal.PCIE_TX] == pytest.approx(1e9)
         totals.append(signals[Signal.PCIE_TX_TOTAL])
-    assert totals[-1] - totals[0] == pytest.approx(36e9), "34 bits are 17e9"
+    assert max(totals) < 2**34 < 12 * 3e9, "it did wrap"
+    assert sum(after < before for before, after in pairwise(totals)) == 2
+
+
+def test_a_worker_that_begins_anew_tells_the_same_totals(bench: Callable[..., Bench]) -> None:
+    """A counter that fell by what an old worker had added to it would be traffic to Prometheus."""
+    on = bench([H100])
+    on.fake.set_gpu(0, pcie_wrap_bits=34)
+    on.fake.set_activity(0, pcie_tx=1e9, nvlink_tx=1e9)
+    names = (Signal.PCIE_TX_TOTAL, Signal.NVLINK_TX_TOTAL)
+    before = [on.gpu(3).signals for _ in range(8)][-1]
+    on.source.close()
+    after = on.gpu(3).signals
+    assert [after[name] - before[name] for name in names] == pytest.approx([3e9, 3e9])
+    assert on.gpu(3).signals[Signal.PCIE_TX] == pytest.approx(1e9)
 
 
 def test_errors_of_memory_are_told_where_the_generation_counts_them(bench: Callable[..., Bench]) -> None:
