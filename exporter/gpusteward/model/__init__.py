@@ -42,6 +42,7 @@ from gpusteward.model.snapshot import (
     NodeSnapshot,
     Snapshot,
 )
+from gpusteward.model.usage import JournalHealth, Price, UsageRow, UsageWindow, price_of
 
 __all__ = [
     "WASTE",
@@ -62,6 +63,7 @@ __all__ = [
     "Holder",
     "HolderKind",
     "InstanceReading",
+    "JournalHealth",
     "Leaf",
     "LeafKind",
     "LeafSnapshot",
@@ -70,6 +72,7 @@ __all__ = [
     "NodeReadings",
     "NodeSnapshot",
     "Portion",
+    "Price",
     "PriceSource",
     "Process",
     "Rate",
@@ -78,5 +81,8 @@ __all__ = [
     "Signals",
     "Snapshot",
     "State",
+    "UsageRow",
+    "UsageWindow",
     "Verdict",
+    "price_of",
 ]
