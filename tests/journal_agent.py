@@ -1,4 +1,4 @@
-"""A real agent whose clock runs fast, for tests that kill it: `python -m tests.journal_agent CONFIG SPEED TRUTH`.
+"""A real agent whose clock runs fast, to be killed: `python -m tests.journal_agent CONFIG SPEED TRUTH`.
 
 All of it is the agent's own code but for the clock, whose seconds are SPEED times shorter, and which all
 processes of the machine agree on; so five minutes of windows pass in seconds. Each sample's moment is also
