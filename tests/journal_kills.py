@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Sums: TypeAlias = dict[tuple[str, str, str], float]
 
 SPEED = 10.0
-LONGEST_RUN_SECONDS = 4.0
+LONGEST_RUN_SECONDS = 3.0
 PRICE = 2_000_000
 CONFIG = """
 node: {{name: n1}}

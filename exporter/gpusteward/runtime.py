@@ -221,8 +221,11 @@ class RunningAgent:
         self._exposition.publish(snapshot, render(snapshot, exposure, self._own_process))
         if self._recorder is None:
             self._pipeline.open_rows.discard(snapshot.at.monotonic)
-        else:
+            return
+        try:
             self._recorder.record(self._pipeline, snapshot.at)
+        except Exception:  # a bug of the journal's is no failure of the sample
+            log.exception("journal: recording failed unexpectedly")
 
     def _keep_journal(self) -> Recorder | None:
         """The modes are never mixed: each has a folder of its own."""

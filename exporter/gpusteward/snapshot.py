@@ -95,6 +95,7 @@ class Pipeline:
         self._book = book
         self._nodes: dict[str, _Node] = {}
         self._stopped: dict[str, float] = {}
+        self._resumed_at: float | None = None
         self._histories: dict[tuple[str, str, str], History] = {}
         self._meter = Meter(config.metrics.ended_holder_seconds)
         self._processes = ProcessHolders(config.metrics.ended_holder_seconds)
@@ -240,13 +241,17 @@ class Pipeline:
         }
 
     def _forget(self, now: float) -> None:
-        """Drop what is remembered of leaves and nodes that are gone."""
+        """Drop what is remembered of leaves and nodes that are gone, or did not come back after a restart."""
+        if self._resumed_at is None:
+            self._resumed_at = now
+        if now - self._resumed_at > FORGET_NODE_SECONDS:
+            self._stopped = {}
         self._meter.forget(now, [*self._nodes, *self._stopped])
         kept = {node: known.roster.known for node, known in self._nodes.items()}
         self._histories = {
             key: history
             for key, history in self._histories.items()
-            if key[1].startswith("missing-") or key[1] in kept.get(key[0], {})
+            if key[1].startswith("missing-") or key[0] in self._stopped or key[1] in kept.get(key[0], {})
         }
 
 

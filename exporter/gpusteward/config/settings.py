@@ -312,7 +312,7 @@ class UnderuseSettings(Section):
     )
     underused_gpu_utilization: Ratio = Field(
         default=0.30,
-        description="The same ratio where only GPU utilization is known, which any kernel fills, so it reads high.",
+        description="The same ratio where only GPU utilization is known, which any kernel fills.",
     )
     window_coverage: Annotated[float, Field(gt=0, le=1), Unit("ratio")] = Field(
         default=0.9,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +63,7 @@ class _Enclosing(Struct):
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as JSON."""
-    return msgspec.json.encode(checkpoint)
+    return _json(checkpoint)
 
 
 def decode(data: bytes) -> Checkpoint | None:
@@ -77,7 +78,16 @@ def decode(data: bytes) -> Checkpoint | None:
 
 def encode_state(state: Any) -> msgspec.Raw:  # noqa: ANN401 - whatever document the pipeline makes
     """The pipeline's document as it is kept."""
-    return msgspec.Raw(msgspec.json.encode(state))
+    return msgspec.Raw(_json(state))
+
+
+def _json(document: Any) -> bytes:  # noqa: ANN401 - any document of ours
+    """Lone surrogates, as from an undecodable byte in a label, become question marks: rare, so slow is fine."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(document, enc_hook=msgspec.json.decode)  # a Raw is JSON already
+        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def boot_id(path: Path = BOOT_ID) -> str:

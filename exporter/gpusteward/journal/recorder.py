@@ -72,14 +72,14 @@ class Recorder:
         self._slot: int | None = None
         self._due = 0.0
         self._errors = 0
-        self._failing = ""
+        self._failing: dict[str, str] = {}
         self._last_write: float | None = None
 
     def resume(self, now: Moment) -> Resumed | None:
         """Close what the last agent left open, and tell what to go on from; None when there is nothing."""
-        self._attempt("reading the journal", lambda: self.log.open(now))
-        found = self._read_checkpoint()
-        if found is None:
+        opened = self._attempt("reading the journal", lambda: self.log.open(now))
+        found = self._read_checkpoint() if opened else None
+        if found is None:  # and where rows cannot be read, none can be told to be new
             return None
         there = found.identity
         rows, last = load_open(found.open), self.log.last
@@ -172,14 +172,15 @@ class Recorder:
             action()
         except OSError as error:
             self._errors += 1
-            text = f"{what} failed: {error.strerror or error}"
-            if text != self._failing:
-                log.warning("journal: %s; metering goes on in memory, and it is tried again", text)
-            self._failing = text
+            why = error.strerror or str(error)
+            if why not in self._failing.values():
+                log.warning(
+                    "journal: %s failed: %s; metering goes on in memory, and it is tried again", what, why
+                )
+            self._failing[what] = why
             return False
-        if self._failing.startswith(what):
+        if self._failing.pop(what, "") and not self._failing:
             log.info("journal: %s works again", what)
-            self._failing = ""
         return True
 
 
