@@ -82,7 +82,7 @@ def encode_state(state: Any) -> msgspec.Raw:  # noqa: ANN401 - whatever document
 
 
 def _json(document: Any) -> bytes:  # noqa: ANN401 - any document of ours
-    """Lone surrogates, as from an undecodable byte in a label, become question marks: rare, so slow is fine."""
+    """Lone surrogates (an undecodable byte in a label) become question marks; rare, so slow is fine."""
     try:
         return msgspec.json.encode(document)
     except UnicodeEncodeError:
