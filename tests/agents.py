@@ -86,8 +86,15 @@ class Agent:
 @contextmanager
 def running(*arguments: str, env: Mapping[str, str] | None = None, token: str = "") -> Iterator[Agent]:
     """Run `gpusteward ARGUMENTS` until the block ends; it must then stop by itself within 10 s."""
+    with started("-m", "gpusteward", *arguments, env=env, token=token) as agent:
+        yield agent
+
+
+@contextmanager
+def started(*arguments: str, env: Mapping[str, str] | None = None, token: str = "") -> Iterator[Agent]:
+    """Run `python ARGUMENTS`, which is an agent, the same way."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gpusteward", *arguments],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

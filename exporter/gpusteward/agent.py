@@ -7,7 +7,7 @@ import logging
 from gpusteward.clock import SystemClock
 from gpusteward.config import ConfigWatch, config_path
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sources import real_source, simulated_source
+from gpusteward.sources import node_name, real_source, simulated_source
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def run(given_path: str | None) -> None:
             mode="simulated" if simulated else "real",
             listen=config.agent.listen,
             warmed_up_at=now if simulated else None,
+            node=node_name(config),
         )
     )
     if simulated:

@@ -8,20 +8,23 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from prometheus_client import ProcessCollector
 
 from gpusteward.config import NodeSettings, restart_needed
 from gpusteward.errors import GpustewardError
 from gpusteward.exposition import Exposition, Server, TokenFile
+from gpusteward.journal import Disk, Identity, Recorder, boot_id
 from gpusteward.metrics.exposure import Exposure
 from gpusteward.metrics.page import render
 from gpusteward.pricing import PriceBook, bundled_catalogue, load_catalogue
 from gpusteward.sampler import Sampler, warm_up
-from gpusteward.snapshot import Pipeline
+from gpusteward.snapshot import Pipeline, PipelineState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,7 @@ class Parts:
         mode: `real` or `simulated`.
         listen: address and port of the HTTP server.
         warmed_up_at: the moment up to which a simulated fleet is replayed before serving; None = not at all.
+        node: this agent's node, to which its checkpoints belong.
     """
 
     watch: ConfigWatch
@@ -57,6 +61,7 @@ class Parts:
     mode: str
     listen: str
     warmed_up_at: Moment | None = None
+    node: str = ""
 
 
 def price_book(settings: PricingSettings) -> PriceBook:
@@ -88,6 +93,10 @@ def _require_currency(settings: PricingSettings, counted_in: str) -> None:
         )
 
 
+LAST_SAMPLE_SECONDS = 1.0
+"""At a stop a last sample is taken if the one before it took less than this."""
+
+
 class RunningAgent:
     """An agent from start to stop.
 
@@ -106,9 +115,13 @@ class RunningAgent:
         book = price_book(self._config.pricing)
         self._exposure = self._exposed(self._config, book)
         self._pipeline = Pipeline(self._config, book, parts.mode)
+        self._last: Snapshot | None = None
         token_file = self._config.agent.bearer_token_file
         token = TokenFile(token_file) if token_file else None
-        self._exposition = Exposition(parts.clock, render(None, self._exposure, self._own_process), token)
+        self._recorder = self._keep_journal()
+        waiting = render(None, self._exposure, self._own_process)
+        journal = None if self._recorder is None else self._recorder.log
+        self._exposition = Exposition(parts.clock, waiting, token, journal)
         self._server = Server(self._exposition, parts.listen)
         self._sampler = Sampler(parts.source, self._pipeline, self._publish, self._before_cycle, parts.clock)
 
@@ -126,11 +139,13 @@ class RunningAgent:
 
     def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`, in whichever thread; signals are the caller's."""
-        if self._parts.warmed_up_at is not None:
+        resumed = self._resume()
+        if self._parts.warmed_up_at is not None and not resumed:
             minutes = self._config.sources.simulated.warmup_minutes
             warm_up(
                 self._parts.source, self._pipeline, self._parts.warmed_up_at, minutes, self._sampler.stopped
             )
+            self._pipeline.open_rows.discard(self._parts.warmed_up_at.monotonic)  # made up twice, else
         thread = threading.Thread(target=self._sampler.run, name="sampler", daemon=True)
         thread.start()
         try:
@@ -138,6 +153,7 @@ class RunningAgent:
         finally:
             self._sampler.stop()
             thread.join(timeout=JOIN_SECONDS)
+            self._finish(sampling=thread.is_alive())
             self._parts.source.close()
 
     def stop(self) -> None:
@@ -199,4 +215,51 @@ class RunningAgent:
         )
 
     def _publish(self, snapshot: Snapshot) -> None:
-        self._exposition.publish(snapshot, render(snapshot, self._exposure, self._own_process))
+        self._last = snapshot
+        journal = None if self._recorder is None else self._recorder.health()
+        exposure = replace(self._exposure, journal=journal)
+        self._exposition.publish(snapshot, render(snapshot, exposure, self._own_process))
+        if self._recorder is None:
+            self._pipeline.open_rows.discard(snapshot.at.monotonic)
+            return
+        try:
+            self._recorder.record(self._pipeline, snapshot.at)
+        except Exception:  # a bug of the journal's is no failure of the sample
+            log.exception("journal: recording failed unexpectedly")
+
+    def _keep_journal(self) -> Recorder | None:
+        """The modes are never mixed: each has a folder of its own."""
+        folder = self._config.agent.state_dir
+        if not folder:
+            return None
+        identity = Identity(
+            boot=boot_id(),
+            node=self._parts.node,
+            mode=self._parts.mode,
+            currency=self._config.pricing.currency,
+        )
+        return Recorder(Disk(Path(folder) / self._parts.mode), identity)
+
+    def _resume(self) -> bool:
+        """Go on where the last agent ended; whether there was anything to go on from."""
+        resumed = None if self._recorder is None else self._recorder.resume(self._parts.clock.now())
+        if resumed is None:
+            return False
+        try:
+            state = msgspec.json.decode(resumed.state, type=PipelineState)
+        except msgspec.DecodeError as error:
+            log.warning("journal: the checkpoint is not understood (%s); counters begin anew", error)
+            return False
+        self._pipeline.load(state, resumed.stopped, counters=resumed.counters)
+        log.info("going on from a checkpoint; counters %s", "go on" if resumed.counters else "begin anew")
+        return True
+
+    def _finish(self, *, sampling: bool) -> None:
+        """A last sample, where one comes quickly, and a last checkpoint: a stop on request loses nothing."""
+        last = self._last
+        if self._recorder is None or last is None or sampling:
+            return  # a read that hangs is left alone; the checkpoint before it stands
+        if last.health.success and last.health.duration_seconds < LAST_SAMPLE_SECONDS:
+            with suppress(Exception):  # whatever it is, the sample before it stands
+                self._sampler.cycle(self._parts.clock.now())
+        self._recorder.finish(self._pipeline, self._last.at if self._last else last.at)

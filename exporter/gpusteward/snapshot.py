@@ -11,8 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from gpusteward.attribution import Roster, attribute, unread, with_holders
-from gpusteward.meter import Interval, Meter
+from gpusteward.meter import Interval, Meter, MeterState, OpenRows, dump_meter, load_meter
 from gpusteward.metrics.budget import process_seats
 from gpusteward.model import (
     AttributedGpu,
@@ -31,7 +33,7 @@ from gpusteward.model import (
 )
 from gpusteward.pricing import MissingPrice, NodeGpus, leaf_rates, with_rest
 from gpusteward.processes import ProcessHolders
-from gpusteward.underuse import History, judge, portions
+from gpusteward.underuse import History, HistoryState, dump_history, judge, load_history, portions
 from gpusteward.units import microseconds
 
 if TYPE_CHECKING:
@@ -66,6 +68,20 @@ class _Node:
     last_read: float = 0.0
 
 
+class PipelineState(Struct, frozen=True, kw_only=True):
+    """What a pipeline remembers that is worth outliving its process: counters and windows.
+
+    Attributes:
+        nodes: the nodes that it metered.
+        meter: the counters.
+        histories: the windows, by leaf.
+    """
+
+    nodes: list[str]
+    meter: MeterState
+    histories: list[tuple[tuple[str, str, str], HistoryState]]
+
+
 class Pipeline:
     """Turns each sample into a snapshot.
 
@@ -80,6 +96,8 @@ class Pipeline:
         self._config = config
         self._book = book
         self._nodes: dict[str, _Node] = {}
+        self._stopped: dict[str, float] = {}
+        self._resumed_at: float | None = None
         self._histories: dict[tuple[str, str, str], History] = {}
         self._meter = Meter(config.metrics.ended_holder_seconds)
         self._processes = ProcessHolders(config.metrics.ended_holder_seconds)
@@ -90,6 +108,31 @@ class Pipeline:
     def book(self) -> PriceBook:
         """The prices in force."""
         return self._book
+
+    @property
+    def open_rows(self) -> OpenRows:
+        """The usage that is not closed yet."""
+        return self._meter.open
+
+    def dump(self) -> PipelineState:
+        """What another pipeline needs to go on where this one is."""
+        return PipelineState(
+            nodes=list(self._nodes),
+            meter=dump_meter(self._meter),
+            histories=[(key, dump_history(history)) for key, history in self._histories.items()],
+        )
+
+    def load(self, state: PipelineState, stopped: float, *, counters: bool) -> None:
+        """Go on where another pipeline ended, in the same boot. Before the first sample.
+
+        Args:
+            state: what that one remembered.
+            stopped: monotonic seconds at which it ended; the time since then is charged as downtime.
+            counters: whether its counters go on too (see `load_meter`).
+        """
+        load_meter(self._meter, state.meter, counters=counters)
+        self._histories = {key: load_history(history) for key, history in state.histories}
+        self._stopped = dict.fromkeys(state.nodes, stopped)
 
     def reconfigure(self, config: Config, book: PriceBook) -> None:
         """Use other settings from the next sample on; nothing measured so far is lost or restated."""
@@ -146,7 +189,7 @@ class Pipeline:
         if readings is not None and readings.facts is not None:
             node.facts = readings.facts
         facts = _overridden(node.facts or NodeFacts(name=name), self._config.node)
-        interval = self._interval(node, at)
+        interval = self._interval(name, node, at)
         node.last_at = at  # whatever happens below, this interval is not charged a second time
         nominal = self._book.nominal_gpus(facts)
         gpus = self._attribute(name, node, readings, nominal, at)
@@ -206,9 +249,10 @@ class Pipeline:
             summed_holders=summed,
         )
 
-    def _interval(self, node: _Node, at: Moment) -> Interval:
+    def _interval(self, name: str, node: _Node, at: Moment) -> Interval:
         if node.last_at is None:
-            return Interval(0, at.monotonic)
+            downtime = max(0.0, at.monotonic - self._stopped.pop(name, at.monotonic))
+            return Interval(microseconds(downtime), at.monotonic, sampled=not downtime, running=not downtime)
         seconds = max(0.0, at.monotonic - node.last_at.monotonic)
         longest = max(LONGEST_GAP_SECONDS, 3 * self._config.agent.interval_seconds)
         return Interval(microseconds(seconds), at.monotonic, sampled=seconds <= longest)
@@ -227,13 +271,17 @@ class Pipeline:
         }
 
     def _forget(self, now: float) -> None:
-        """Drop what is remembered of leaves and nodes that are gone."""
-        self._meter.forget(now, self._nodes)
+        """Drop what is remembered of leaves and nodes that are gone, or did not come back after a restart."""
+        if self._resumed_at is None:
+            self._resumed_at = now
+        if now - self._resumed_at > FORGET_NODE_SECONDS:
+            self._stopped = {}
+        self._meter.forget(now, [*self._nodes, *self._stopped])
         kept = {node: known.roster.known for node, known in self._nodes.items()}
         self._histories = {
             key: history
             for key, history in self._histories.items()
-            if key[1].startswith("missing-") or key[1] in kept.get(key[0], {})
+            if key[1].startswith("missing-") or key[0] in self._stopped or key[1] in kept.get(key[0], {})
         }
 
 

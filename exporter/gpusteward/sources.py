@@ -37,6 +37,11 @@ def simulated_source(config: Config, epoch: Moment) -> DeviceSource:
     return SimulatedSource(config.sources.simulated, epoch)
 
 
+def node_name(config: Config) -> str:
+    """This machine's node: as the config says, else the environment, else its host name."""
+    return config.node.name or environment_node_name() or socket.gethostname()
+
+
 def real_source(config: Config, clock: Clock) -> DeviceSource:
     """This machine's GPUs, from the source that the config names, or by trying them in turn.
 

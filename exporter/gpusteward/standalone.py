@@ -13,7 +13,7 @@ from gpusteward.config import ConfigWatch, config_path, parse_listen
 from gpusteward.devices.auto import ON_ITS_WAY
 from gpusteward.errors import GpustewardError, SourceError
 from gpusteward.runtime import Parts, RunningAgent
-from gpusteward.sources import real_source, simulated_source
+from gpusteward.sources import node_name, real_source, simulated_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ def run(given_path: str | None, mode: str, listen: str, say: Callable[[str], Non
             mode=choice.mode,
             listen=listen,
             warmed_up_at=choice.warmed_up_at,
+            node=node_name(watch.config),
         )
     )
     for line in _banner(choice, agent.address):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.soak import agent, nvml_faults, pipeline
+from tests.soak import agent, journal, nvml_faults, pipeline
 
 
 def say(line: str) -> None:
@@ -23,6 +23,9 @@ def main() -> None:
     faults = names.add_parser("nvml_faults", help=nvml_faults.__doc__)
     faults.add_argument("--faults", type=int, default=1000, help="how many; default %(default)s")
     faults.set_defaults(run=lambda arguments: nvml_faults.main(arguments.faults, say))
+    killed = names.add_parser("journal", help=journal.__doc__)
+    killed.add_argument("--kills", type=int, default=200, help="how many; default %(default)s")
+    killed.set_defaults(run=lambda arguments: journal.main(arguments.kills, say))
     arguments = parser.parse_args()
     arguments.run(arguments)
     say("passed")

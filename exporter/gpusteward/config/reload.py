@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from gpusteward.clock import Clock
     from gpusteward.errors import GpustewardError
 
-RESTART = ("agent.listen", "agent.source", "agent.bearer_token_file", "sources", "kubelet", "node.name")
+RESTART = (
+    "agent.listen",
+    "agent.source",
+    "agent.bearer_token_file",
+    "agent.state_dir",
+    "sources",
+    "kubelet",
+    "node.name",
+)
 """Settings, and sections, that are read once at the start: sockets and sources are built from them."""
 
 

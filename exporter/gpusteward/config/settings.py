@@ -1,7 +1,4 @@
-"""The settings: every field with its unit, default, limits and reason. An empty file is valid.
-
-Rules between fields are in `rules`. docs/configuration.md and gpusteward.example.yaml are made from this.
-"""
+"""The settings: every field with its unit, default, limits and reason; rules between them are in `rules`."""
 
 from __future__ import annotations
 
@@ -88,6 +85,10 @@ class AgentSettings(Section):
         default="",
         description="File with the token that every path but /livez and /readyz then requires. "
         "Empty: no token is asked for. The file is read again when it changes.",
+    )
+    state_dir: str = Field(
+        default="",
+        description="Folder of the usage journal (7 days, at most 64 MiB) and of checkpoints. Empty: none.",
     )
 
 
@@ -220,8 +221,7 @@ class OnPremSettings(Section):
         description="What one node cost, its part of network and racks included, in `pricing.currency`."
     )
     years: Annotated[float, Field(gt=0, le=20), Unit("years")] = Field(
-        default=4.0,
-        description="Years of straight-line depreciation.",
+        default=4.0, description="Years of straight-line depreciation."
     )
     residual: Ratio = Field(
         default=0.0, description="Part of `capex` that is still worth something at the end, as a ratio."
@@ -310,8 +310,7 @@ class UnderuseSettings(Section):
     )
     underused_gpu_utilization: Ratio = Field(
         default=0.30,
-        description="The same ratio where only GPU utilization is known: any kernel counts fully, "
-        "so it reads high.",
+        description="The same ratio where only GPU utilization is known, which any kernel fills.",
     )
     window_coverage: Annotated[float, Field(gt=0, le=1), Unit("ratio")] = Field(
         default=0.9,

@@ -1,11 +1,12 @@
-"""The agent's HTTP as an ASGI application: every answer comes out of memory.
+"""The agent's HTTP as an ASGI application: every answer comes out of memory, but for the journal's.
 
-Raw ASGI, since five paths need no framework. It never answers 500 because a part failed: what failed is
+Raw ASGI, since six paths need no framework. It never answers 500 because a part failed: what failed is
 absent from the page, and said beside it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gpusteward.exposition.document import encode
 from gpusteward.exposition.landing import CONTENT_SECURITY_POLICY, PATHS, landing
 from gpusteward.exposition.responses import Response, header, respond, sentence, unchanged
+from gpusteward.exposition.usage import UsageRoute
 from gpusteward.metrics.negotiation import accepts_gzip
 from gpusteward.metrics.page import GZIP_LEVEL
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from gpusteward.clock import Clock
     from gpusteward.exposition.responses import Receive, Scope, Send
+    from gpusteward.journal import UsageLog
     from gpusteward.metrics.page import Page
     from gpusteward.model import Snapshot
 
@@ -69,9 +72,12 @@ class Exposition:
         clock: to tell the age of the data.
         waiting: the page before the first snapshot: `render(None, exposure)`.
         token: what readers must show on every path but /livez and /readyz; None = nothing.
+        journal: what /usage reads; None = there is none.
     """
 
-    def __init__(self, clock: Clock, waiting: Page, token: Token | None = None) -> None:
+    def __init__(
+        self, clock: Clock, waiting: Page, token: Token | None = None, journal: UsageLog | None = None
+    ) -> None:
         self._clock = clock
         self._waiting = waiting
         self._token = token
@@ -81,6 +87,7 @@ class Exposition:
             "/": self._landing,
             "/metrics": self._metrics,
             "/snapshot": self._snapshot,
+            "/usage": UsageRoute(journal),
             "/livez": self._livez,
             "/readyz": self._readyz,
         }
@@ -94,7 +101,10 @@ class Exposition:
         """Answer one request (ASGI 3). A request's body is never read."""
         if scope["type"] != "http":
             raise TypeError(f"this application speaks http, not {scope['type']}")
-        await respond(send, self._answer(scope), head=scope["method"] == "HEAD")
+        # What reads a disk does it beside the loop, so that a slow one holds up no scrape.
+        slow = scope["path"] == "/usage"
+        answer = await asyncio.to_thread(self._answer, scope) if slow else self._answer(scope)
+        await respond(send, answer, head=scope["method"] == "HEAD")
 
     def _answer(self, scope: Scope) -> Response:
         path = scope["path"]

@@ -14,6 +14,7 @@ CONTENT_SECURITY_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline';
 PATHS: Final = {
     "/metrics": "metrics for Prometheus, as text or OpenMetrics",
     "/snapshot": "the same and more as JSON",
+    "/usage": "closed rows of usage as JSON, where there is a journal; ?after=SEQ&limit=N",
     "/livez": "whether the server runs, and still has its devices",
     "/readyz": "whether there is a first sample",
 }

@@ -103,6 +103,7 @@ _GPU, _LEAF, _HOLDER, _NODE, _AGENT = Scope.GPU, Scope.LEAF, Scope.HOLDER, Scope
 _UNREAD: Final = "when the source does not report it"
 _UNKNOWN: Final = "until it was first known"
 _UNPRICED: Final = "when there is no price"
+_NO_JOURNAL: Final = "without `agent.state_dir`"
 
 # One metric is one row of a table, which the formatter would unfold to ten lines each.
 # fmt: off
@@ -380,6 +381,22 @@ CONFIG_RELOAD_SUCCESS = Metric(
 CONFIG_RELOAD_TIMESTAMP = Metric(
     "config_last_reload_success_timestamp_seconds", _G, _AGENT, "seconds since the epoch",
     "When the config in force was read.", "when the config is the built-in one")
+JOURNAL_ROWS = Metric("journal_rows", _G, _AGENT, "rows", "Rows of usage that can be read.", _NO_JOURNAL)
+JOURNAL_BYTES = Metric("journal_bytes", _G, _AGENT, "bytes", "Size of the journal's files.", _NO_JOURNAL)
+JOURNAL_WAITING = Metric(
+    "journal_waiting_rows", _G, _AGENT, "rows", "Closed rows in memory, not written yet.", _NO_JOURNAL)
+JOURNAL_LOST = Metric(
+    "journal_lost_rows_total", _C, _AGENT, "rows", "Rows given up: no room on disk or memory.", _NO_JOURNAL)
+JOURNAL_CORRUPT = Metric(
+    "journal_corrupt", _G, _AGENT, "places", "Damaged places found at the start, skipped.", _NO_JOURNAL)
+JOURNAL_ERRORS = Metric(
+    "journal_write_errors_total", _C, _AGENT, "errors", "Reads and writes of it that failed.", _NO_JOURNAL)
+JOURNAL_LAST_WRITE = Metric(
+    "journal_last_write_timestamp_seconds", _G, _AGENT, "seconds since the epoch",
+    "Last checkpoint that reached the disk.", "without `agent.state_dir`, and before the first")
+JOURNAL_OLDEST = Metric(
+    "journal_oldest_row_timestamp_seconds", _G, _AGENT, "seconds since the epoch",
+    "When the oldest row begins.", "without `agent.state_dir`, and before the first row")
 SERIES = Metric("series", _G, _AGENT, "series", "Series on this page.", "")
 SERIES_BUDGET = Metric(
     "series_budget", _G, _AGENT, "series",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
     from gpusteward.metrics.exposure import Exposure
-    from gpusteward.model import CollectHealth, Snapshot
+    from gpusteward.model import CollectHealth, JournalHealth, Snapshot
 
 
 def families(
@@ -65,6 +65,8 @@ def _put_agent(sheet: Sheet, snapshot: Snapshot | None, exposure: Exposure) -> N
     sheet.put(c.COLLECT_SUCCESS, (), float(snapshot is not None and snapshot.health.success))
     if snapshot is not None:
         _put_collecting(sheet, snapshot.health)
+    if exposure.journal is not None:
+        _put_journal(sheet, exposure.journal)
 
 
 def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
@@ -81,6 +83,17 @@ def _put_collecting(sheet: Sheet, health: CollectHealth) -> None:
     sheet.put(c.ATTRIBUTION_TIMESTAMP, (), health.holders_at)
     sheet.put(c.COLLECTOR_STUCK, (), None if health.stuck is None else float(health.stuck))
     sheet.put(c.DRIVER_HOLD_SUCCESS, (), None if health.hold_known is None else float(health.hold_known))
+
+
+def _put_journal(sheet: Sheet, health: JournalHealth) -> None:
+    sheet.put(c.JOURNAL_ROWS, (), health.rows)
+    sheet.put(c.JOURNAL_BYTES, (), health.bytes)
+    sheet.put(c.JOURNAL_WAITING, (), health.waiting_rows)
+    sheet.put(c.JOURNAL_LOST, (), health.lost_rows)
+    sheet.put(c.JOURNAL_CORRUPT, (), health.corrupt)
+    sheet.put(c.JOURNAL_ERRORS, (), health.write_errors)
+    sheet.put(c.JOURNAL_LAST_WRITE, (), health.last_write)
+    sheet.put(c.JOURNAL_OLDEST, (), health.oldest)
 
 
 def _series(kept: list[Family], dropped: dict[c.Tier, int], exposure: Exposure) -> list[Family]:

@@ -10,6 +10,8 @@ from gpusteward import __version__
 if TYPE_CHECKING:
     import datetime as dt
 
+    from gpusteward.model import JournalHealth
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
@@ -24,6 +26,7 @@ class Exposure:
         series_budget: series the page may have.
         reload_success: whether the last reload of the config was accepted.
         reloaded_at: Unix time at which the config in force was read; None when it is the built-in one.
+        journal: how the journal does; None when there is none.
         version: of GPU Steward.
     """
 
@@ -35,4 +38,5 @@ class Exposure:
     series_budget: int = 3000
     reload_success: bool = True
     reloaded_at: float | None = None
+    journal: JournalHealth | None = None
     version: str = __version__

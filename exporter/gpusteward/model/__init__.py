@@ -43,6 +43,7 @@ from gpusteward.model.snapshot import (
     NodeSnapshot,
     Snapshot,
 )
+from gpusteward.model.usage import JournalHealth, Price, UsageRow, UsageWindow, price_of
 
 __all__ = [
     "WASTE",
@@ -66,6 +67,7 @@ __all__ = [
     "HolderKind",
     "Holdings",
     "InstanceReading",
+    "JournalHealth",
     "KubeletDevices",
     "Leaf",
     "LeafKind",
@@ -75,6 +77,7 @@ __all__ = [
     "NodeReadings",
     "NodeSnapshot",
     "Portion",
+    "Price",
     "PriceSource",
     "Process",
     "Rate",
@@ -83,5 +86,8 @@ __all__ = [
     "Signals",
     "Snapshot",
     "State",
+    "UsageRow",
+    "UsageWindow",
     "Verdict",
+    "price_of",
 ]

@@ -12,6 +12,16 @@ threshold of its signal. An unknown signal never makes a device idle.
 
 from gpusteward.underuse.causes import portions
 from gpusteward.underuse.history import History, activity_of
+from gpusteward.underuse.state import HistoryState, dump_history, load_history
 from gpusteward.underuse.states import judge, threshold
 
-__all__ = ["History", "activity_of", "judge", "portions", "threshold"]
+__all__ = [
+    "History",
+    "HistoryState",
+    "activity_of",
+    "dump_history",
+    "judge",
+    "load_history",
+    "portions",
+    "threshold",
+]

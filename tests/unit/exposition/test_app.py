@@ -202,7 +202,7 @@ def test_other_methods_are_refused_with_what_is_allowed(full: Asker, method: str
     assert full.get("/metrics").status == 200
 
 
-@pytest.mark.parametrize("path", ["/metric", "/metrics/", "//", "/usage", "/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize("path", ["/metric", "/metrics/", "//", "/ledger", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_lists_those_there_are(full: Asker, path: str) -> None:
     answer = full.get(path)
     assert answer.status == 404

@@ -10,7 +10,17 @@ import pytest
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from gpusteward.metrics.collectors import families
-from gpusteward.model import Allocation, Cause, CollectHealth, Fault, Holder, NodeRate, Signal, State
+from gpusteward.model import (
+    Allocation,
+    Cause,
+    CollectHealth,
+    Fault,
+    Holder,
+    JournalHealth,
+    NodeRate,
+    Signal,
+    State,
+)
 from tests import snapshots
 from tests.pages import Series, by_name, labels_of, value, values
 
@@ -397,3 +407,19 @@ def test_skipped_inputs_are_counted_by_reason() -> None:
         success=True, reason="", message="", last_success=1.0, duration_seconds=0.0, skipped={"bad_line": 3}
     )
     assert value(shown(snapshots.snapshot(health=health)), "source_skipped_total", reason="bad_line") == 3.0
+
+
+def test_a_journal_says_how_it_does_and_where_there_is_none_nothing_is_said() -> None:
+    health = JournalHealth(
+        rows=1, bytes=2, waiting_rows=3, lost_rows=4, corrupt=5, write_errors=6, last_write=7.0, oldest=8.0
+    )
+    series = shown(None, replace(snapshots.EXPOSURE, journal=health))
+    names = ("rows", "bytes", "waiting_rows", "lost_rows_total", "corrupt", "write_errors_total")
+    assert [value(series, f"journal_{name}") for name in names] == [1, 2, 3, 4, 5, 6]
+    assert value(series, "journal_last_write_timestamp_seconds") == 7.0
+    assert value(series, "journal_oldest_row_timestamp_seconds") == 8.0
+    new = shown(None, replace(snapshots.EXPOSURE, journal=JournalHealth()))
+    assert values(new, "journal_last_write_timestamp_seconds") == []
+    assert values(new, "journal_oldest_row_timestamp_seconds") == []
+    assert value(new, "journal_rows") == 0.0
+    assert values(shown(None), "journal_rows") == []

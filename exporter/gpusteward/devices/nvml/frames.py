@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from gpusteward.model.devices import Signal  # noqa: TC001 - msgspec reads the annotations when decoding
+from gpusteward.model.devices import Signal
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Greatest frame. 16 GPUs of 7 instances with 50 processes each are under half a megabyte."""

@@ -1,4 +1,4 @@
-"""The meter: integrates portions of leaves over time into counters that never go down.
+"""The counters: portions of leaves integrated over time; they never go down.
 
 A sample stands for the interval that ends with it: the values of most sources are means over their last
 period. All sums are integers of µs × parts per billion (× micro-units per hour), so nothing is ever rounded
@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpusteward.model import Cause, Charge, DeviceTotals, EndedLeaf, Holder, Portion, Signal
+from gpusteward.meter.open_rows import OpenRows
+from gpusteward.model import Cause, Charge, DeviceTotals, EndedLeaf, Holder, Portion, Signal, price_of
 from gpusteward.units import PPB
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ INTEGRATED = (
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
+    """What one holder and cause used up, in the units of `Charge`."""
+
     held: int = 0
     cost: int = 0
     priced: bool = False
 
 
 @dataclass(slots=True)
-class _LeafMeter:
-    accounts: dict[Holder, dict[Cause, _Account]] = field(default_factory=dict)
+class LeafMeter:
+    """The counters of one leaf, and who holds it."""
+
+    accounts: dict[Holder, dict[Cause, Account]] = field(default_factory=dict)
     last_held: dict[Holder, float] = field(default_factory=dict)
     holders: frozenset[Holder] = frozenset()
     active: int | None = None
@@ -49,6 +54,7 @@ class _LeafMeter:
     last_seen: float = 0.0
 
     def charges(self) -> tuple[Charge, ...]:
+        """All accounts, by holder and cause."""
         return tuple(
             Charge(holder=holder, cause=cause, held=a.held, cost=a.cost, priced=a.priced)
             for holder, causes in sorted(self.accounts.items())
@@ -56,18 +62,21 @@ class _LeafMeter:
         )
 
     def totals(self) -> DeviceTotals:
+        """All seconds."""
         return DeviceTotals(active_us=self.active, signal_us=dict(self.signals), state_us=dict(self.states))
 
 
 @dataclass(slots=True)
-class _NodeMeter:
+class NodeMeter:
+    """What was charged to a node's GPUs, to its other parts, and what was due in all."""
+
     charged: int = 0
     other: int = 0
     due: int = 0
 
 
 @dataclass(slots=True)
-class _Xids:
+class Xids:
     """XID errors of one GPU.
 
     Attributes:
@@ -81,6 +90,7 @@ class _Xids:
     shown: int | None = None
 
     def happened(self, xid: int, wall: float) -> None:
+        """Count one."""
         self.counts[xid] = self.counts.get(xid, 0) + 1
         self.last_at[xid] = wall
 
@@ -92,12 +102,15 @@ class Interval:
     Attributes:
         microseconds: its length; 0 for the first sample of a node.
         end: monotonic seconds at which it ends.
-        sampled: False when it is too long to be told by its last sample (the agent was stopped or stuck).
+        sampled: False when it is too long to be told by its last sample (the agent was stuck).
+        running: False when the agent did not run: who holds the device still, and held it before, is charged
+            for it as unmeasured; the rest is left out here, and is the ledger's to tell.
     """
 
     microseconds: int
     end: float
     sampled: bool = True
+    running: bool = True
 
 
 class Meter:
@@ -105,30 +118,39 @@ class Meter:
 
     Args:
         ended_seconds: how long the counters of a holder or leaf that ended are kept.
+
+    Attributes:
+        open: the rows of the window that is open, which are billed.
     """
 
     def __init__(self, ended_seconds: float) -> None:
         self.ended_seconds = ended_seconds
-        self._leaves: dict[tuple[str, str, str], _LeafMeter] = {}
-        self._nodes: dict[str, _NodeMeter] = {}
-        self._xids: dict[tuple[str, str], _Xids] = {}
+        self.open = OpenRows()
+        self.leaves: dict[tuple[str, str, str], LeafMeter] = {}
+        self.nodes: dict[str, NodeMeter] = {}
+        self.xids: dict[tuple[str, str], Xids] = {}
 
     def charge(
         self, leaf: Leaf, portions: Iterable[Portion], rate: Rate | None, interval: Interval
     ) -> tuple[Charge, ...]:
         """Add an interval to a leaf's accounts; all its accounts, by holder and cause."""
-        meter = self._leaves.setdefault(leaf.device.key, _LeafMeter())
+        meter = self.leaves.setdefault(leaf.device.key, LeafMeter())
         now_held = frozenset(portion.holder for portion in portions)
-        if not interval.sampled:
+        if not interval.running:
+            portions = _still_held(portions, meter.holders)
+        elif not interval.sampled:
             portions = _unmeasured(portions, meter.holders)
+        price = price_of(rate)
+        self.open.elapse(leaf.device.key, interval.microseconds, interval.end)
         for portion in portions:
-            account = meter.accounts.setdefault(portion.holder, {}).setdefault(portion.cause, _Account())
+            account = meter.accounts.setdefault(portion.holder, {}).setdefault(portion.cause, Account())
             held = interval.microseconds * portion.ppb
             account.held += held
+            self.open.add(leaf.device.key, (portion.holder, portion.cause, price), held)
             if rate is not None:
                 account.cost += held * rate.micro_per_hour
                 account.priced = True
-                self._node(leaf.device.node).charged += held * rate.micro_per_hour
+                self._charge_node(leaf.device.node, held * rate.micro_per_hour, interval)
         meter.holders = now_held
         for holder in now_held:
             meter.last_held[holder] = interval.end
@@ -137,9 +159,9 @@ class Meter:
 
     def total(self, leaf: Leaf, verdict: Verdict, interval: Interval) -> DeviceTotals:
         """Add an interval to a leaf's seconds; all its seconds. Unknown activity adds nothing."""
-        meter = self._leaves.setdefault(leaf.device.key, _LeafMeter())
+        meter = self.leaves.setdefault(leaf.device.key, LeafMeter())
         meter.device, meter.last_seen = leaf.device, interval.end
-        elapsed = interval.microseconds
+        elapsed = interval.microseconds if interval.running else 0
         meter.states[verdict.state] = meter.states.get(verdict.state, 0) + elapsed
         if interval.sampled:
             if verdict.activity is not None:
@@ -156,7 +178,7 @@ class Meter:
         """The leaves of a node that are kept and not present any more, unchanged since they went."""
         return tuple(
             EndedLeaf(device=meter.device, charges=meter.charges(), totals=meter.totals())
-            for key, meter in sorted(self._leaves.items())
+            for key, meter in sorted(self.leaves.items())
             if key[0] == node
             and key not in present
             and meter.device is not None
@@ -170,7 +192,7 @@ class Meter:
         at the first sight is old and counts 0; a change counts 1. The same XID twice in a row cannot be told
         from one, from this signal.
         """
-        known = self._xids.setdefault((node, gpu.uuid), _Xids())
+        known = self.xids.setdefault((node, gpu.uuid), Xids())
         if gpu.xids is not None:
             for xid in gpu.xids:
                 known.happened(xid, wall)
@@ -189,7 +211,7 @@ class Meter:
         The error compares what was charged with list price × time, and is 0 by construction.
         """
         meter = self._node(node)
-        if rate is not None:
+        if rate is not None and interval.running:
             whole = interval.microseconds * PPB
             meter.other += whole * rate.other_micro_per_hour
             meter.due += whole * rate.list_micro_per_hour
@@ -198,23 +220,35 @@ class Meter:
     def forget(self, now: float, nodes: Iterable[str]) -> None:
         """Drop leaves that have not been seen for `ended_seconds`, and nodes that are no longer known."""
         nodes = set(nodes)
-        self._leaves = {
+        self.leaves = {
             key: meter
-            for key, meter in self._leaves.items()
+            for key, meter in self.leaves.items()
             if now - meter.last_seen <= self.ended_seconds and key[0] in nodes
         }
-        self._nodes = {node: meter for node, meter in self._nodes.items() if node in nodes}
-        self._xids = {key: known for key, known in self._xids.items() if key[0] in nodes}
+        self.nodes = {node: meter for node, meter in self.nodes.items() if node in nodes}
+        self.xids = {key: known for key, known in self.xids.items() if key[0] in nodes}
 
-    def _node(self, node: str) -> _NodeMeter:
-        return self._nodes.setdefault(node, _NodeMeter())
+    def _charge_node(self, node: str, cost: int, interval: Interval) -> None:
+        """What is charged of downtime is all that is due of it: its rest is not ours."""
+        meter = self._node(node)
+        meter.charged += cost
+        if not interval.running:
+            meter.due += cost
 
-    def _forget_ended(self, meter: _LeafMeter, now: float) -> None:
+    def _node(self, node: str) -> NodeMeter:
+        return self.nodes.setdefault(node, NodeMeter())
+
+    def _forget_ended(self, meter: LeafMeter, now: float) -> None:
         """Holders that ended stay a while, so that rate() sees their last value; nobody stays for ever."""
         for holder, last in list(meter.last_held.items()):
             if holder != NOBODY and now - last > self.ended_seconds:
                 del meter.last_held[holder]
                 meter.accounts.pop(holder, None)
+
+
+def _still_held(portions: Iterable[Portion], before: frozenset[Holder]) -> tuple[Portion, ...]:
+    """Downtime: unmeasured for a holder that had the device before and still has; the rest is left out."""
+    return tuple(p for p in _unmeasured(portions, before) if p.holder != NOBODY)
 
 
 def _unmeasured(portions: Iterable[Portion], before: frozenset[Holder]) -> tuple[Portion, ...]:
