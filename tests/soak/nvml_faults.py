@@ -122,7 +122,7 @@ def run(faults: int, say: Callable[[str], None]) -> Outcome:
         with FakeNvml(Path(directory, "machine"), [H100, L4, L4], library=library, manual_clock=True) as fake:
             before = {name: os.environ.get(name) for name in fake.env()}
             os.environ.update(fake.env())
-            source = NvmlSource(NvmlSettings(deadline_seconds=0.5), "node-1", SystemClock())
+            source = NvmlSource(NvmlSettings(deadline_seconds=2.0), "node-1", SystemClock())
             try:
                 return _run(Breakage(fake, source), faults, say)
             finally:

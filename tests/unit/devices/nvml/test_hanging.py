@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpusteward.model import GpuReading
     from tests.unit.devices.nvml.conftest import Bench
 
-SHORT = NvmlSettings(deadline_seconds=0.4, start_seconds=20)
+SHORT = NvmlSettings(deadline_seconds=1.0, start_seconds=20)
 
 
 def patient(on: Bench, seconds: float = 0.01) -> tuple[GpuReading, ...]:
@@ -118,7 +118,7 @@ def test_a_mig_gpu_that_hangs_keeps_its_instances(bench: Callable[..., Bench]) -
 
 
 def test_a_gpu_that_hung_from_the_start_is_shown_beside_those_that_work(bench: Callable[..., Bench]) -> None:
-    on = bench([T4, T4], settings=NvmlSettings(deadline_seconds=0.4, start_seconds=2))
+    on = bench([T4, T4], settings=NvmlSettings(deadline_seconds=1.0, start_seconds=2))
     on.fake.hang("*", gpu=1)
     for _ in range(10):
         try:
