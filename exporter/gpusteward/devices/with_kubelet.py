@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from gpusteward.devices import CanStick
+from gpusteward.devices import CanBeHeld, CanStick
 
 if TYPE_CHECKING:
     from gpusteward.clock import Moment
@@ -46,6 +46,11 @@ class SourceWithKubelet:
     def stuck(self) -> bool | None:
         """Whether the source is; None where it cannot be."""
         return self._source.stuck if isinstance(self._source, CanStick) else None
+
+    @property
+    def hold_known(self) -> bool | None:
+        """Whether it can be told if the driver must be let go; None where nobody asks."""
+        return self._source.hold_known if isinstance(self._source, CanBeHeld) else None
 
     def read(self, at: Moment) -> Readings:
         """One sample of the source with the holdings of this moment.

@@ -75,3 +75,11 @@ def test_it_has_its_sources_name_closes_both_and_says_whether_the_source_is_stuc
     sticky = SourceWithKubelet(Sticky(), kubelet)
     assert isinstance(sticky, CanStick)
     assert sticky.stuck is True
+
+
+def test_what_the_source_knows_of_its_hold_is_passed_on() -> None:
+    class Held(Devices):
+        hold_known = False
+
+    assert SourceWithKubelet(Held(), Kubelet()).hold_known is False
+    assert SourceWithKubelet(Devices(), Kubelet()).hold_known is None
